@@ -1,0 +1,1 @@
+"""Evidence families, one file each."""

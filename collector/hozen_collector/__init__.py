@@ -1,0 +1,1 @@
+"""The collector: takes bundles in, verifies, archives, logs and answers with a receipt."""

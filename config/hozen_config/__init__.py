@@ -1,0 +1,1 @@
+"""Typed settings and capture profiles, read from YAML that is checked before it is believed."""

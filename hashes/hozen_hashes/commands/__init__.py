@@ -1,0 +1,1 @@
+"""Commands that read and prove bundles, one file each."""
