@@ -1,0 +1,81 @@
+"""The console script `hozen`: reads volatile evidence first, then finds and runs the command.
+
+Only `os` and `sys` are imported before stage 0, because each further import delays the first volatile record
+(design §5; the command line library alone costs more than the whole first sweep).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+CAPTURING = ("capture", "baseline")
+_TAKES_VALUE = ("--lang",)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code (docs/reference/exit-codes.md), never a bare stack trace."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if _command_of(args) in CAPTURING and not {"--help", "-h"} & set(args):
+        _stage_0()
+    _forgiving_streams()
+    from hozen_hashes import report
+
+    try:
+        return report.guarded(_dispatch, args)
+    except BrokenPipeError:
+        return _reader_went_away()
+
+
+def _command_of(args: Sequence[str]) -> str:
+    """Return the first word that is no global option, without importing a parser."""
+    skip = False
+    for word in args:
+        if skip:
+            skip = False
+        elif word in _TAKES_VALUE:
+            skip = True
+        elif not word.startswith("-"):
+            return word
+    return ""
+
+
+def _stage_0() -> None:
+    # Not an import statement: the wall between hashes and agent holds for everything but this one call,
+    # and an installation without the agent reports the missing part later, in words.
+    try:
+        stage0 = __import__("hozen_agent.stage0", fromlist=["early"])
+    except ImportError:
+        return
+    stage0.early()
+
+
+def _forgiving_streams() -> None:
+    """Make output total: what the terminal's encoding lacks is escaped instead of raised."""
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="backslashreplace")
+
+
+def _dispatch(args: list[str]) -> int:
+    from hozen_hashes.group import run
+
+    code = run(args)
+    sys.stdout.flush()
+    return code
+
+
+def _reader_went_away() -> int:
+    # The interpreter flushes stdout at exit; without this it would complain about the closed pipe again.
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - pathlib is not imported for this
+        os.dup2(nowhere.fileno(), 1)
+    return 141
+
+
+if __name__ == "__main__":
+    sys.exit(main())
