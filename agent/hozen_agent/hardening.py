@@ -1,0 +1,41 @@
+"""Keeps the signing keys of a capture out of core dumps, swap and other processes' reach (design §5)."""
+
+from __future__ import annotations
+
+import ctypes
+import resource
+import signal
+
+_PR_SET_DUMPABLE = 4
+_MCL_CURRENT_FUTURE = 1 | 2
+
+
+def harden() -> list[str]:
+    """Lock the process down as far as the system allows; return one sentence for each thing not obtained."""
+    missing: list[str] = []
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        missing.append("core dumps and tracing by the same user could not be switched off")
+    try:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    except (OSError, ValueError):
+        missing.append("the core file limit could not be set to 0")
+    if not _lock_memory(libc):
+        missing.append("memory could not be locked: a key may reach the swap space")
+    return missing
+
+
+def _lock_memory(libc: ctypes.CDLL) -> bool:
+    """Lock present and future pages only where no limit could then make an allocation fail."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
+    if soft != resource.RLIM_INFINITY:
+        return False
+    return bool(libc.mlockall(_MCL_CURRENT_FUTURE) == 0)
+
+
+def survive_hangups() -> None:
+    """Make a closed terminal or pipe unable to end the capture."""
+    for name in ("SIGHUP", "SIGPIPE", "SIGTTOU", "SIGTTIN", "SIGXFSZ", "SIGTSTP"):
+        number = getattr(signal, name, None)
+        if number is not None:
+            signal.signal(number, signal.SIG_IGN)

@@ -1,0 +1,184 @@
+"""Container, running journal and spill files of one capture on one medium (bundle-v1 §6, §10)."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from typing import TYPE_CHECKING, BinaryIO
+
+from hozen_agent.clock import utc_now
+from hozen_agent.durable import ContainerFile, JournalDirectory, cannot_write, write_new
+from hozen_hashes.age import AgeWriter
+from hozen_hashes.cms import sign_detached
+from hozen_hashes.digest import Digest
+from hozen_hashes.errors import CannotWriteError
+from hozen_hashes.jsonl import dump_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hozen_agent.destination import Destination
+    from hozen_hashes.age import Recipient
+    from hozen_hashes.identity import Signer
+    from hozen_hashes.journal import Segment
+    from hozen_hashes.writer import Sealed, Sidecar, Sink
+
+    Buffer = bytes | bytearray | memoryview
+
+
+class Medium:
+    """Where one bundle comes into being.
+
+    Attributes:
+        sink: takes the container's clear bytes.
+        sidecar: keeps the running journal.
+        recipients: age recipients, empty for a clear bundle.
+        container: the file or volumes on the medium.
+    """
+
+    def __init__(
+        self, destination: Destination, bundle_id: str, *, recipients: Sequence[Recipient] = ()
+    ) -> None:
+        """Create the partial container and the journal directory.
+
+        Raises:
+            CannotWriteError: the medium refuses.
+        """
+        self._destination = destination
+        ending = ".zip.age" if recipients else ".zip"
+        self.container = ContainerFile(
+            destination.fd, bundle_id + ending, volume_size=destination.volume_size
+        )
+        self._journal = JournalDirectory(destination.fd, bundle_id)
+        self._encrypted: EncryptedSink | None = None
+        self.sink: Sink = self.container
+        self.sidecar: Sidecar = self._journal
+        self.recipients = tuple(str(r) for r in recipients)
+        if recipients:
+            self._encrypted = EncryptedSink(self.container, recipients)
+            self.sink = self._encrypted
+            self.sidecar = EncryptedJournal(self._journal, recipients)
+
+    def spill(self) -> BinaryIO:
+        """Return a temporary file on the medium that has no name there.
+
+        Raises:
+            CannotWriteError: the medium refuses.
+        """
+        try:
+            return tempfile.TemporaryFile(dir=f"/proc/self/fd/{self._destination.fd}")
+        except OSError as error:
+            raise cannot_write("a temporary list", error) from error
+
+    def complete(self, signer: Signer, sealed: Sealed, *, bundle_id: str) -> list[str]:
+        """Finish the files, read them back, name them; return their names.
+
+        Raises:
+            CannotWriteError: the medium refused or gave back other bytes; the partial and its journal stay.
+        """
+        if self._encrypted is not None:
+            self._encrypted.close()
+        self.container.sync()
+        if self.container.read_back() != self.container.sha256:
+            raise CannotWriteError(
+                "the medium gave back other bytes than were written",
+                hint="keep the partial and its journal, capture again onto another medium",
+            )
+        if self._encrypted is not None:
+            self._write_envelope(signer, sealed, bundle_id)
+        names = self.container.publish()
+        self._journal.remove()
+        return names
+
+    def facts(self) -> dict[str, object]:
+        """Return what the bundle states about its destination (law M04)."""
+        return {
+            "path": self._destination.path,
+            "on_examined_host": self._destination.examined or None,
+            "volume_size": str(self._destination.volume_size)
+            if self._destination.volume_size
+            else None,
+            "free_bytes_at_start": str(self._destination.free),
+        }
+
+    def _write_envelope(self, signer: Signer, sealed: Sealed, bundle_id: str) -> None:
+        name = f"{bundle_id}.envelope"
+        envelope = dump_line(
+            {
+                "format": "hozen-envelope/1",
+                "bundle_id": bundle_id,
+                "ciphertext_sha256": self.container.sha256,
+                "ciphertext_size": str(self.container.size),
+                "seal": sealed.seal,
+                "recipients": list(self.recipients),
+            }
+        )
+        digest = Digest()
+        digest.update(envelope)
+        try:
+            os.mkdir(name, 0o700, dir_fd=self._destination.fd)
+            fd = os.open(
+                name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._destination.fd
+            )
+        except OSError as error:
+            raise cannot_write(name, error) from error
+        try:
+            write_new(fd, "envelope.json", envelope)
+            write_new(fd, "envelope.p7s", sign_detached(digest.digest(), signer, utc_now()))
+            write_new(fd, "agent.p7s", sealed.signature)
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
+class EncryptedSink:
+    """Encrypts the container on its way to the medium; the last incomplete 64 KiB wait for more."""
+
+    def __init__(self, container: ContainerFile, recipients: Sequence[Recipient]) -> None:
+        """Write the age header."""
+        self._container = container
+        self._age = AgeWriter(container.write, recipients)
+
+    def write(self, data: Buffer) -> None:
+        """Append clear bytes; CannotWriteError when the medium refuses."""
+        self._age.write(data)
+
+    def sync(self) -> None:
+        """Return when all whole chunks are durable."""
+        self._container.sync()
+
+    def close(self) -> None:
+        """Write the last chunk."""
+        self._age.close()
+
+
+class EncryptedJournal:
+    """Keeps hashes, signatures and public keys in clear, and the journal's text for the recipients only."""
+
+    def __init__(self, directory: JournalDirectory, recipients: Sequence[Recipient]) -> None:
+        """Wrap the directory."""
+        self._directory = directory
+        self._recipients = recipients
+
+    def put(self, segment: Segment, files: bytes) -> None:
+        """Make one segment durable: its lists and text encrypted, the rest in clear."""
+        pairs = [(f"{segment.stem}.files.jsonl.age", self._sealed(files))] if files else []
+        pairs += [
+            (f"{segment.stem}.pub", segment.public),
+            (f"{segment.stem}.sig", segment.signature),
+            (f"{segment.stem}.sha256", f"{segment.sha256}  {segment.stem}.jsonl\n".encode()),
+            (f"{segment.stem}.jsonl.age", self._sealed(segment.text)),
+        ]
+        self._directory.put_files(pairs)
+
+    def put_start(self, segment: Segment, start_p7s: bytes) -> None:
+        """Make segment 0 durable with the identity's signature over it."""
+        self._directory.put_files([("start.p7s.age", self._sealed(start_p7s))])
+        self.put(segment, b"")
+
+    def _sealed(self, data: bytes) -> bytes:
+        out = bytearray()
+        writer = AgeWriter(out.extend, self._recipients)
+        writer.write(data)
+        writer.close()
+        return bytes(out)

@@ -1,0 +1,102 @@
+"""The first thing a capture commits to: what it is about to do, signed before it is done (design §5, bundle-v1 §6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Protocol
+
+from cryptography.hazmat.primitives import hashes
+
+from hozen_hashes.errors import HozenError
+from hozen_hashes.names import rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hozen_agent.case import Case
+    from hozen_agent.planning import Plan
+    from hozen_hashes.identity import Signer
+
+
+class CollectorPort(Protocol):
+    """What a capture asks of a reachable collector; the courier answers, tests may answer too."""
+
+    def checkpoint(self) -> Mapping[str, object]:
+        """Return {origin, size, root, note, received}: the newest checkpoint of the log."""
+
+    def announce_start(
+        self, *, bundle: str, segment: bytes, start_p7s: bytes, first_key_sha256: str
+    ) -> int:
+        """Have the start logged; return its leaf index."""
+
+    def measure_offset(self) -> tuple[float, float]:
+        """Return (host clock minus collector clock, uncertainty) in milliseconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepMark:
+    """What segment 0 says of the first sweep.
+
+    Attributes:
+        tar: the sweep as it will be stored, redacted.
+        started, ended: (wall, monotonic) in nanoseconds.
+    """
+
+    tar: bytes
+    started: tuple[int, int]
+    ended: tuple[int, int]
+
+    def as_json(self) -> dict[str, object]:
+        """Return the `sweep` value of the start record."""
+        return {
+            "sha256": sha256(self.tar).hexdigest(),
+            "size": str(len(self.tar)),
+            "started": rfc3339(self.started[0]),
+            "ended": rfc3339(self.ended[0]),
+            "mono_started": str(self.started[1]),
+            "mono_ended": str(self.ended[1]),
+        }
+
+
+def not_before(collector: CollectorPort | None, *, reason: str = "") -> dict[str, object]:
+    """Return the collector's checkpoint, which proves that the capture began after it, or why there is none."""
+    if collector is None:
+        return {"state": "not obtained", "reason": reason or "no collector was named"}
+    try:
+        return {"state": "obtained", **collector.checkpoint()}
+    except HozenError as error:
+        return {"state": "not obtained", "reason": str(error)}
+
+
+def identity_facts(signer: Signer) -> dict[str, object]:
+    """Return how the seal's key is known."""
+    return {
+        "kind": signer.kind,
+        "certificate_sha256": signer.certificate.fingerprint(hashes.SHA256()).hex(),
+        "subject": signer.certificate.subject.rfc4514_string(),
+    }
+
+
+def start_record(
+    *,
+    agent: Mapping[str, object],
+    plan: Plan,
+    sweep: SweepMark,
+    checkpoint: Mapping[str, object],
+    signer: Signer,
+    case: Case,
+) -> dict[str, object]:
+    """Return the `start` record of segment 0; the case is null while fields are still being asked for."""
+    return {
+        "type": "start",
+        "format": "hozen-bundle/1",
+        "agent": agent,
+        "argv": agent["argv"],
+        "profile": {"name": plan.profile, "sha256": plan.profile_sha256},
+        "plan_sha256": plan.sha256,
+        "sweep": sweep.as_json(),
+        "checkpoint": checkpoint,
+        "identity": identity_facts(signer),
+        "case": None if case.missing() else case.as_json(),
+    }

@@ -1,0 +1,229 @@
+"""The only writer of evidence: one attempt in, exactly one recorded outcome out (law M05, M12)."""
+
+from __future__ import annotations
+
+import errno
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hozen_agent.items import AttemptFailed, Outcome
+from hozen_hashes.errors import InternalError
+from hozen_hashes.records import ItemRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from hozen_agent.items import Attempt, Buffer
+    from hozen_hashes.writer import BundleWriter
+
+_SMALL = 1 << 20
+_OUTCOME_OF = {
+    errno.ENOENT: Outcome.MISSING,
+    errno.ESRCH: Outcome.MISSING,
+    errno.ENXIO: Outcome.MISSING,
+    errno.EACCES: Outcome.DENIED,
+    errno.EPERM: Outcome.DENIED,
+    errno.ETIMEDOUT: Outcome.TIMED_OUT,
+}
+
+
+def outcome_of(error: OSError) -> tuple[Outcome, str]:
+    """Return the outcome that an operating system error stands for, with its words as reason."""
+    name = errno.errorcode.get(error.errno or 0, "unknown")
+    return _OUTCOME_OF.get(error.errno or 0, Outcome.FAILED), f"{error.strerror or error} ({name})"
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was recorded so far, by artifact and by outcome.
+
+    Attributes:
+        not_obtained: attempts that ended otherwise than captured or empty.
+    """
+
+    outcomes: dict[str, int] = field(default_factory=dict)
+    bytes_of: dict[str, int] = field(default_factory=dict)
+    attempts_of: dict[str, int] = field(default_factory=dict)
+    redacted: int = 0
+
+    def add(self, record: ItemRecord) -> None:
+        """Count one finished record."""
+        for table, key, amount in (
+            (self.outcomes, record.outcome, 1),
+            (self.attempts_of, record.artifact, 1),
+            (self.bytes_of, record.artifact, record.size or 0),
+        ):
+            table[key] = table.get(key, 0) + amount
+
+    @property
+    def not_obtained(self) -> int:
+        """Attempts that ended otherwise than captured or empty."""
+        return sum(
+            n for o, n in self.outcomes.items() if o not in {Outcome.CAPTURED, Outcome.EMPTY}
+        )
+
+
+class Recorder:
+    """Turns attempts into payload files and records, in the order in which they come."""
+
+    def __init__(
+        self,
+        writer: BundleWriter,
+        *,
+        now: Callable[[], tuple[int, int]],
+        room: Callable[[str], int | None] = lambda _artifact: None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Record into `writer`.
+
+        Args:
+            writer: takes payload and records.
+            now: (wall, monotonic) in nanoseconds.
+            room: how many bytes the next item of an artifact may take; None for no limit.
+            stopped: whether the capture must end; asked between chunks, so that a long file ends too.
+        """
+        self._writer = writer
+        self._now = now
+        self._room = room
+        self._stopped = stopped
+        self._tags: dict[str, tuple[int, str | None]] = {}
+        self.tally = Tally()
+
+    def record(self, attempt: Attempt) -> ItemRecord:
+        """Read the attempt's bytes once, hash and pack them, and enter its outcome.
+
+        Raises:
+            CannotWriteError: the destination refused; the attempt stays without an outcome in an open epoch.
+        """
+        item = self._writer.items + 1
+        started = attempt.started or self._now()
+        outcome, reason, stored = self._take(attempt, item)
+        more = self._more(attempt)
+        if (
+            attempt.after is not None
+            and attempt.stat is not None
+            and (later := attempt.after()) is not None
+        ):
+            changed = attempt.stat.changes(later)
+            if changed:
+                more["changed"] = changed
+        record = ItemRecord(
+            item=item,
+            artifact=attempt.artifact,
+            outcome=outcome,
+            kind=attempt.kind,
+            source=attempt.source,
+            method=attempt.method,
+            personal=attempt.personal,
+            started=started,
+            ended=attempt.ended or self._now(),
+            reason=reason,
+            path=stored[0] if stored else None,
+            size=stored[1] if stored else None,
+            sha256=stored[2] if stored else None,
+            more=more,
+        )
+        self._writer.finish_item(record)
+        if attempt.tag:
+            self._tags[attempt.tag] = (item, record.path)
+        self.tally.add(record)
+        return record
+
+    def _take(
+        self, attempt: Attempt, item: int
+    ) -> tuple[Outcome, str, tuple[str, int, str] | None]:
+        """Store the attempt's bytes; return how it ended, why, and (path, size, hash) of what was stored."""
+        if attempt.data is None:
+            if attempt.outcome is None:
+                raise InternalError(
+                    f"{attempt.artifact}: an attempt without bytes needs an outcome"
+                )
+            return attempt.outcome, attempt.reason, None
+        path = f"data/{attempt.artifact}/{item:06d}.{attempt.ext}"
+        ending = _Ending(attempt.outcome or Outcome.CAPTURED, attempt.reason)
+        chunks = _guarded(attempt, ending, room=self._room(attempt.artifact), stopped=self._stopped)
+        stored = self._store(path, item, chunks)
+        if stored is None and ending.outcome in {Outcome.CAPTURED, Outcome.TRUNCATED}:
+            ending.outcome = Outcome.EMPTY if ending.outcome is Outcome.CAPTURED else Outcome.FAILED
+        return ending.outcome, ending.reason, stored
+
+    def _store(self, path: str, item: int, chunks: Iterator[Buffer]) -> tuple[str, int, str] | None:
+        head = bytearray()
+        for chunk in chunks:
+            if not head and len(chunk) >= _SMALL:
+                return self._stream(path, item, chunk, chunks)
+            head += chunk
+            if len(head) >= _SMALL:
+                return self._stream(path, item, head, chunks)
+        if not head:
+            return None
+        return path, len(head), self._writer.add_payload(path, head)
+
+    def _stream(
+        self, path: str, item: int, head: Buffer, chunks: Iterator[Buffer]
+    ) -> tuple[str, int, str]:
+        payload = self._writer.open_payload(path, item)
+        payload.write(head)
+        for chunk in chunks:
+            payload.write(chunk)
+        digest = self._writer.close_payload(payload)
+        return path, payload.digest.size, digest
+
+    def _more(self, attempt: Attempt) -> dict[str, object]:
+        more: dict[str, object] = {}
+        if attempt.stat is not None:
+            more["stat"] = attempt.stat.as_json()
+        if attempt.link_target is not None:
+            from hozen_hashes.names import percent_encode
+
+            more["link_target"] = percent_encode(attempt.link_target)
+        if attempt.redacted:
+            count = sum(attempt.redacted.values())
+            self.tally.redacted += count
+            more["redacted"] = {"count": count, "types": dict(attempt.redacted)}
+        if attempt.derived_from:
+            more["derived_from"] = [
+                self._tags[t][0] for t in attempt.derived_from if t in self._tags
+            ]
+        if attempt.original in self._tags:
+            more["original"] = self._tags[attempt.original][1]
+        if attempt.withheld:
+            more["withheld"] = attempt.withheld
+        if attempt.logical_size is not None:
+            more["logical_size"] = str(attempt.logical_size)
+            more["holes"] = attempt.holes
+        return more
+
+
+@dataclass(slots=True)
+class _Ending:
+    outcome: Outcome
+    reason: str
+
+
+def _guarded(
+    attempt: Attempt, ending: _Ending, *, room: int | None, stopped: Callable[[], bool]
+) -> Iterator[Buffer]:
+    """Yield the attempt's bytes; failures and limits change `ending`, and what was read stays."""
+    taken = 0
+    try:
+        for chunk in attempt.data or ():
+            if room is not None and taken + len(chunk) > room:
+                yield memoryview(chunk)[: room - taken]
+                ending.outcome = Outcome.TRUNCATED
+                ending.reason = (
+                    f"the size limit of the profile was reached; bytes from {room} on were left out"
+                )
+                return
+            taken += len(chunk)
+            yield chunk
+            if taken >= _SMALL and stopped():
+                ending.outcome = Outcome.TRUNCATED
+                ending.reason = f"the capture was ended; bytes from {taken} on were left out"
+                return
+    except AttemptFailed as failed:
+        ending.outcome, ending.reason = failed.outcome, str(failed)
+    except OSError as error:
+        ending.outcome, ending.reason = outcome_of(error)
+    if taken and ending.outcome in {Outcome.MISSING, Outcome.DENIED, Outcome.EMPTY}:
+        ending.outcome = Outcome.TRUNCATED

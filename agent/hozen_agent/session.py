@@ -1,0 +1,291 @@
+"""One capture from the first signature to the sealed, re-read bundle (design §5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from hozen_agent import closing, host, opening
+from hozen_agent.clock import now, utc_now
+from hozen_agent.items import Attempt, Outcome
+from hozen_agent.recorder import Recorder
+from hozen_hashes import readme_verify
+from hozen_hashes.errors import CannotWriteError, HozenError
+from hozen_hashes.writer import BundleWriter, EpochLimits, Sealed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from hozen_agent.artifacts.registry import Artifact
+    from hozen_agent.case import Case
+    from hozen_agent.context import Context
+    from hozen_agent.guard import Guard
+    from hozen_agent.medium import Medium
+    from hozen_agent.opening import CollectorPort, SweepMark
+    from hozen_agent.planning import Plan
+    from hozen_hashes.identity import Signer
+
+_FILES_FROM_RANK = 50  # the volatile part runs at normal priority, the bulk of the files does not
+_OUTCOME_WHEN_STOPPED = {"deadline": Outcome.TIMED_OUT}
+
+
+class Progress(Protocol):
+    """Told what the capture is doing; must never raise."""
+
+    def step(self, number: int, total: int, name: str) -> None:
+        """Artifact `name` begins."""
+
+    def moved(self, items: int, size: int) -> None:
+        """So many attempts and bytes are recorded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a capture is asked to do.
+
+    Attributes:
+        case: may lack fields while `complete_case` still waits for answers.
+        argv: our own command line, redacted.
+        remarks: observations made before the journal existed.
+    """
+
+    bundle_id: str
+    case: Case
+    complete_case: Callable[[], Case]
+    plan: Plan
+    sweep: SweepMark
+    argv: list[str]
+    epoch: EpochLimits = field(default_factory=EpochLimits)
+    remarks: tuple[str, ...] = ()
+    not_reached: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What came out.
+
+    Attributes:
+        files: names of the container's files in the destination.
+        reason: `complete`, or why the capture ended early.
+        outcomes: attempts by outcome.
+    """
+
+    bundle_id: str
+    files: list[str]
+    sealed: Sealed
+    container_sha256: str
+    container_size: int
+    reason: str
+    detail: str
+    outcomes: Mapping[str, int]
+    not_obtained: int
+    case: Case
+
+
+class Session:
+    """Runs one capture; every attempt ends in a recorded outcome, whatever happens in between."""
+
+    def __init__(
+        self,
+        request: Request,
+        *,
+        medium: Medium,
+        signer: Signer,
+        guard: Guard,
+        collector: CollectorPort | None,
+        progress: Progress,
+    ) -> None:
+        """Take what the command prepared; nothing is written yet."""
+        self._request = request
+        self._medium = medium
+        self._signer = signer
+        self._guard = guard
+        self._collector = collector
+        self._progress = progress
+        self._agent = host.agent_facts(request.argv)
+        self._host = host.host_facts()
+        self._started = now()
+        self._offset: tuple[float, float] | None = None
+        self._offset_missing = "no collector was named"
+        self._checkpoint: Mapping[str, object] = {}
+        self.writer = BundleWriter(
+            request.bundle_id,
+            sink=medium.sink,
+            sidecar=medium.sidecar,
+            now=now,
+            epoch=request.epoch,
+            spill=medium.spill,
+        )
+        self.recorder = Recorder(self.writer, now=now, room=guard.room, stopped=guard.stopped)
+
+    @property
+    def offset(self) -> tuple[float, float] | None:
+        """Host clock minus collector clock and its uncertainty in milliseconds, once measured."""
+        return self._offset
+
+    def note(self, text: str) -> None:
+        """Enter an observation about the capture itself in the journal."""
+        self.writer.note({"type": "note", "text": text})
+
+    def open(self) -> None:
+        """Sign, durably, what is about to be done; only after this may anything else be read."""
+        request = self._request
+        self._checkpoint = opening.not_before(self._collector, reason=request.not_reached)
+        record = opening.start_record(
+            agent=self._agent,
+            plan=request.plan,
+            sweep=request.sweep,
+            checkpoint=self._checkpoint,
+            signer=self._signer,
+            case=request.case,
+        )
+        start_p7s = self.writer.begin(
+            record,
+            readme=readme_verify.render(request.bundle_id),
+            plan=request.plan.to_json(),
+            signer=self._signer,
+            signing_time=utc_now(),
+        )
+        for remark in request.remarks:
+            self.note(remark)
+        if self._collector is not None:
+            self._announce(self._collector, start_p7s)
+
+    def collect(self, context: Context) -> None:
+        """Attempt every step of the plan, most volatile first."""
+        steps = self._request.plan.steps
+        lowered = False
+        for number, step in enumerate(steps, 1):
+            self._progress.step(number, len(steps), step.name)
+            if not lowered and step.rank >= _FILES_FROM_RANK:
+                lowered = True
+                for problem in self._guard.step_back():
+                    self.note(problem)
+            self._collect_one(step, context)
+
+    def seal(self, footprint: Mapping[str, object]) -> Result:
+        """End the journal, seal, re-read the medium, and give the bundle its name.
+
+        Raises:
+            CannotWriteError: the medium refused, or gave back other bytes than were written; the partial stays.
+        """
+        case = self._request.complete_case()
+        if self._request.case.missing():
+            self.writer.note({"type": "case", **case.as_json()})
+        facts = self._facts(case, footprint)
+        sealed = self.writer.finish(
+            reason=self._guard.stop_reason or "complete",
+            detail=self._guard.detail,
+            bundle_json=lambda writer: closing.bundle_json(facts, writer),
+            bag_info=closing.bag_info(facts, self._request.bundle_id),
+            signer=self._signer,
+            signing_time=utc_now(),
+        )
+        files = self._medium.complete(self._signer, sealed, bundle_id=self._request.bundle_id)
+        tally = self.recorder.tally
+        return Result(
+            bundle_id=self._request.bundle_id,
+            files=files,
+            sealed=sealed,
+            container_sha256=self._medium.container.sha256,
+            container_size=self._medium.container.size,
+            reason=self._guard.stop_reason or "complete",
+            detail=self._guard.detail,
+            outcomes=dict(tally.outcomes),
+            not_obtained=tally.not_obtained,
+            case=case,
+        )
+
+    # -- inside ---------------------------------------------------------------------------------------------------
+
+    def _announce(self, collector: CollectorPort, start_p7s: bytes) -> None:
+        try:
+            leaf = collector.announce_start(
+                bundle=self._request.bundle_id,
+                segment=self.writer.first_segment,
+                start_p7s=start_p7s,
+                first_key_sha256=self.writer.journal.first_key_sha256,
+            )
+            self.note(f"the collector logged the start as leaf {leaf}")
+        except HozenError as error:
+            self.note(f"the collector did not log the start: {error}")
+        try:
+            self._offset = collector.measure_offset()
+        except HozenError as error:
+            self._offset_missing = str(error)
+
+    def _collect_one(self, step: Artifact, context: Context) -> None:
+        attempts = 0
+        try:
+            if not self._guard.stopped():
+                for attempt in step.collect(context):
+                    self._record(attempt)
+                    attempts += 1
+                    if self._guard.stopped():
+                        break
+        except HozenError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a fault of one family must not cost the others; it is recorded
+            self._record(
+                self._unread(
+                    step, Outcome.FAILED, f"fault in the agent: {type(error).__name__}: {error}"
+                )
+            )
+            attempts += 1
+        if self._guard.stop_reason:
+            outcome = _OUTCOME_WHEN_STOPPED.get(self._guard.stop_reason, Outcome.FAILED)
+            what = "not read" if not attempts else "the rest was not read"
+            self._record(self._unread(step, outcome, f"{what}: {self._guard.detail}"))
+        elif not attempts:
+            self._record(
+                self._unread(step, Outcome.MISSING, "nothing of this kind exists on this host")
+            )
+
+    def _record(self, attempt: Attempt) -> None:
+        record = self.recorder.record(attempt)
+        self._guard.took(record.artifact, record.size or 0)
+        self._progress.moved(self.writer.items, self.writer.payload_bytes)
+
+    @staticmethod
+    def _unread(step: Artifact, outcome: Outcome, reason: str) -> Attempt:
+        return Attempt(
+            artifact=step.name,
+            source=" ".join(step.reads).encode(),
+            method="read",
+            personal=step.personal,
+            outcome=outcome,
+            reason=reason,
+        )
+
+    def _facts(self, case: Case, footprint: Mapping[str, object]) -> closing.Facts:
+        return closing.Facts(
+            case=case,
+            agent=self._agent,
+            host=self._host,
+            plan=self._request.plan,
+            started=self._request.sweep.started,
+            ended=now(),
+            clock=self._clock(),
+            checkpoint=self._checkpoint,
+            tally=self.recorder.tally,
+            guard=self._guard,
+            footprint=footprint,
+            recipients=self._medium.recipients,
+            destination=self._medium.facts(),
+        )
+
+    def _clock(self) -> dict[str, object]:
+        if self._offset is None:
+            return {
+                "offset_to_collector_ms": None,
+                "uncertainty_ms": None,
+                "reason": self._offset_missing,
+            }
+        return {
+            "offset_to_collector_ms": self._offset[0],
+            "uncertainty_ms": self._offset[1],
+            "reason": None,
+        }
+
+
+__all__ = ["CannotWriteError", "Progress", "Request", "Result", "Session"]

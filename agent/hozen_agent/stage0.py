@@ -1,0 +1,33 @@
+"""The first volatile read, before anything heavy is imported (design: first record within a blink).
+
+Imports only what the interpreter has loaded anyway; the sweep waits in `taken` until the capture command asks for it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from hozen_agent.sweep import Sweep
+
+_PROC = "/proc"
+taken: list[tuple[int, Sweep]] = []
+
+
+def early() -> None:
+    """Read the process table, sockets and sessions into memory; keep them for `take()`."""
+    if not sys.platform.startswith("linux"):
+        return
+    from hozen_agent.sweep import sweep
+
+    proc = os.open(_PROC, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    taken.append((proc, sweep(proc)))
+
+
+def take() -> tuple[int, Sweep]:
+    """Return the descriptor of /proc and the sweep; made now when it was not made earlier."""
+    if not taken:
+        early()
+    return taken.pop()
