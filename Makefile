@@ -1,0 +1,62 @@
+# One line a target; CI calls the same targets. `make check` is the whole gate, `make demo` the whole way of a capture.
+PYTHON ?= python3
+JOBS ?= 2
+BIN := .venv/bin
+STAMP := .build/setup.stamp
+SOURCES := agent collector config hashes tests tools docs
+SPELL := $(SOURCES) README.md SECURITY.md CHANGELOG.md CONTRIBUTING.md pyproject.toml Makefile
+.PHONY: help setup check lint types walls test cover docs reference fix wheel demo faults bench clean
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  make %-10s %s\n' "$$t" "$$d"; done
+
+setup: $(STAMP)  ## the environment in .venv, from uv.lock
+$(STAMP): pyproject.toml uv.lock tools/setup.sh
+	tools/setup.sh $(PYTHON)
+	@mkdir -p .build && touch $@
+
+check: lint types walls test docs  ## the whole gate
+
+lint: setup  ## form, rules, spelling
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/codespell $(SPELL)
+
+types: setup  ## mypy, strict
+	$(BIN)/mypy
+
+walls: setup  ## who may import whom
+	$(BIN)/lint-imports
+
+test: setup  ## all tests; T=path::name for some
+	$(BIN)/pytest -n $(JOBS) --dist worksteal $(T)
+
+cover: setup  ## the tests again, with branch coverage
+	$(BIN)/coverage run -m pytest $(T)
+	$(BIN)/coverage report --fail-under=85
+	$(BIN)/coverage report --include='*/hozen_hashes/*' --fail-under=95
+
+docs: setup  ## the pages, without a single warning
+	$(BIN)/sphinx-build -n -T -W -q -b html docs docs/_build/html
+
+reference: setup  ## write the generated reference pages anew
+	$(BIN)/python tools/reference.py
+
+fix: setup  ## form and what ruff mends itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+wheel: setup  ## build the wheel and try it without the tree
+	tools/wheel.sh
+
+demo: setup  ## capture this host, push, receipt, verify twice
+	tools/demo.sh
+
+faults: setup  ## the slow fault runs: kill -9, power cut, pulled medium
+	$(BIN)/pytest tests/faults -m "slow or not slow" $(T)
+
+bench: setup  ## the floors, as ratios to stock tools
+	$(BIN)/python tests/bench/run.py $(T)
+
+clean:  ## everything that can be made again
+	rm -rf .build .venv docs/_build dist

@@ -1,0 +1,59 @@
+"""Stock tools: a test that needs one which is not installed is skipped by name, and fails where all must be there.
+
+`make test` must pass on a bare Debian 12. CI installs every tool and sets HOZEN_REQUIRE_TOOLS=1, so that a skip there
+is a failure and no comparison with a stock tool is lost silently.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+TOOLS = frozenset({
+    "7z", "age", "age-keygen", "bsdtar", "chromium", "faketime", "git", "ip", "openssl", "ss", "strace",
+    "unzip", "xxd", "zip",
+})  # fmt: skip
+REQUIRED = os.environ.get("HOZEN_REQUIRE_TOOLS") == "1"
+_NAMED = re.compile(rf"(?<![\w-])({'|'.join(sorted(TOOLS, key=len, reverse=True))})(?![\w-])")
+
+
+def _skip_without_tool(absent: FileNotFoundError) -> None:
+    tool = os.path.basename(os.fsdecode(absent.filename or ""))
+    if tool in TOOLS and shutil.which(tool) is None:
+        pytest.skip(f"{tool} is not installed")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, Any, Any]:
+    try:
+        return (yield)
+    except FileNotFoundError as absent:
+        _skip_without_tool(absent)
+        raise
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup() -> Generator[None, Any, Any]:
+    try:
+        return (yield)
+    except FileNotFoundError as absent:
+        _skip_without_tool(absent)
+        raise
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if REQUIRED and report.skipped and isinstance(report.longrepr, tuple):
+        reason = str(report.longrepr[2])
+        if _NAMED.search(reason):
+            report.outcome = "failed"
+            report.longrepr = f"HOZEN_REQUIRE_TOOLS=1, but: {reason}"
+    return report
