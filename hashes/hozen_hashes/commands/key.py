@@ -1,0 +1,307 @@
+"""`hozen key`: evidence keys and age keys are made, shown, requested for and imported."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hozen_hashes import cli
+from hozen_hashes.commands.keytext import print_key
+from hozen_hashes.errors import FormatError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cryptography import x509
+
+    from hozen_hashes.identity import KeyIdentity
+
+_MAX_FILE = 1024 * 1024
+_PATH = click.Path(path_type=Path)
+
+
+@click.group(epilog=cli.exit_status(0, 64, 65, 73))
+def key() -> None:
+    """Make, show, request and import evidence keys.
+
+    An identity file holds one private key, its certificate and the chain above it, as PEM. It seals bundles. An age
+    identity opens encrypted bundles; it is another kind of key.
+
+    \b
+    Examples:
+      hozen key new --out responder.pem --name "Responder 1"
+      hozen key request responder.pem --out responder.csr
+      hozen key import responder.pem --certificate issued.pem --chain ca.pem
+      hozen key show responder.pem
+    """  # noqa: D301 - click's mark
+
+
+@key.command(epilog=cli.exit_status(0, 64, 73))
+@click.option(
+    "--out", required=True, type=_PATH, metavar="FILE", help="The new file; never an existing one."
+)
+@click.option("--name", default="", metavar="NAME", help="Common name of the certificate.")
+@click.option(
+    "--uri",
+    default="",
+    metavar="URI",
+    help="URI in the certificate, as hozen://site/operator/name.",
+)
+@click.option(
+    "--age", "for_age", is_flag=True, help="Make an age identity and print its recipient."
+)
+@click.option(
+    "--no-passphrase",
+    is_flag=True,
+    help="Leave the key unencrypted; the file must be guarded otherwise.",
+)
+@cli.passphrase_option
+@cli.json_option
+def new(
+    *,
+    out: Path,
+    name: str,
+    uri: str,
+    for_age: bool,
+    no_passphrase: bool,
+    passphrase_file: str | None,
+    as_json: bool,
+) -> None:
+    """Make a new key in a new file that only its owner can read.
+
+    Without --age: an ECDSA P-256 key with a self-signed evidence certificate of ten years, encrypted with a passphrase.
+    With --age: an X25519 identity for encrypted bundles, in the form that the age tools use.
+
+    \b
+    Examples:
+      hozen key new --out responder.pem --name "Responder 1"
+      hozen key new --out web01.pem --no-passphrase
+      hozen key new --age --out vendor.age.txt
+    """  # noqa: D301 - click's mark
+    from hozen_hashes import newfile
+
+    newfile.check_absent(out)
+    if for_age:
+        if name or uri or passphrase_file:
+            raise UsageError(
+                "an age identity has neither name nor passphrase",
+                hint="Encrypt the file afterwards with: age -p -o FILE.age FILE",
+            )
+        data, shown = _new_age()
+    else:
+        passphrase = _new_passphrase(passphrase_file, without=no_passphrase)
+        data, shown = _new_identity(name, uri, passphrase)
+    newfile.write_new(out, data)
+    cli.tell(cli.pick(en=f"written: {out}", ja=f"作成しました: {out}"))
+    print_key({"file": str(out), **shown}, as_json=as_json)
+
+
+@key.command(epilog=cli.exit_status(0, 64, 65))
+@click.argument("file", type=_PATH)
+@cli.json_option
+def show(*, file: Path, as_json: bool) -> None:
+    """Show fingerprint, names, validity and kind of the key in FILE; no passphrase is needed.
+
+    FILE is an identity file, a certificate (PEM) or an age identity. The secret is never shown. The fingerprint is
+    that of: openssl x509 -in FILE -noout -fingerprint -sha256
+
+    \b
+    Examples:
+      hozen key show responder.pem
+      hozen key show --json ca.pem
+    """  # noqa: D301 - click's mark
+    from hozen_hashes import keyview
+
+    shown = keyview.describe(_read(file), at=datetime.now(UTC))
+    print_key({"file": str(file), **shown}, as_json=as_json)
+
+
+@key.command(epilog=cli.exit_status(0, 64, 65, 73))
+@click.argument("file", type=_PATH)
+@click.option(
+    "--out", required=True, type=_PATH, metavar="CSR", help="The new file for the request."
+)
+@click.option(
+    "--name",
+    default="",
+    metavar="NAME",
+    help="Common name; default that of the present certificate.",
+)
+@click.option(
+    "--uri", default="", metavar="URI", help="URI name; default that of the present certificate."
+)
+@cli.passphrase_option
+@cli.json_option
+def request(
+    *, file: Path, out: Path, name: str, uri: str, passphrase_file: str | None, as_json: bool
+) -> None:
+    """Write a certificate request for the key in the identity file FILE (PKCS #10, PEM).
+
+    The request holds no secret. Give it to the authority; what it issues goes back with: hozen key import
+
+    \b
+    Examples:
+      hozen key request responder.pem --out responder.csr
+      hozen key request web01.pem --out web01.csr --uri hozen://example/agent/web01
+    """  # noqa: D301 - click's mark
+    from hozen_hashes import identity, keyview, newfile
+
+    newfile.check_absent(out)
+    held = _load(file, passphrase_file)[0]
+    present = keyview.describe_certificate(held.certificate, at=datetime.now(UTC))
+    uris = present["uris"]
+    name = name or _common_name(held.certificate)
+    uri = uri or (str(uris[0]) if isinstance(uris, list) and uris else "")
+    newfile.write_new(out, identity.make_csr(held.key, name, uri))
+    cli.tell(cli.pick(en=f"written: {out}", ja=f"作成しました: {out}"))
+    result = {
+        "file": str(out),
+        "kind": "request",
+        "subject": f"CN={name}",
+        "uris": [uri] if uri else [],
+    }
+    print_key({**result, "key": present["key"]}, as_json=as_json)
+
+
+@key.command("import", epilog=cli.exit_status(0, 64, 65, 73))
+@click.argument("file", type=_PATH)
+@click.option(
+    "--certificate",
+    required=True,
+    type=_PATH,
+    metavar="PEM",
+    help="The certificate that was issued.",
+)
+@click.option("--chain", type=_PATH, metavar="PEM", help="The certificates above it, in any order.")
+@click.option(
+    "--out", type=_PATH, metavar="NEW", help="Write a new identity file and leave FILE as it is."
+)
+@cli.passphrase_option
+@cli.json_option
+def import_(
+    *,
+    file: Path,
+    certificate: Path,
+    chain: Path | None,
+    out: Path | None,
+    passphrase_file: str | None,
+    as_json: bool,
+) -> None:
+    """Put an issued certificate and its chain into the identity file FILE, in place of the present ones.
+
+    The certificate must belong to the key in FILE, be valid now, and lead to the top of the given chain. FILE is
+    replaced in one step, with the same passphrase.
+
+    \b
+    Examples:
+      hozen key import responder.pem --certificate issued.pem --chain ca.pem
+      hozen key import responder.pem --certificate issued.pem --chain ca.pem --out enrolled.pem
+    """  # noqa: D301 - click's mark
+    from hozen_hashes import identity, keyview, newfile
+
+    if out is not None:
+        newfile.check_absent(out)
+    held, passphrase = _load(file, passphrase_file)
+    path = _issued_path(_read(certificate), b"" if chain is None else _read(chain))
+    made = identity.identity_of(held.key, path, at=datetime.now(UTC))
+    data = identity.write_identity(made, passphrase)
+    if out is None:
+        newfile.replace(file, data)
+    else:
+        newfile.write_new(out, data)
+    written = out or file
+    cli.tell(cli.pick(en=f"written: {written}", ja=f"作成しました: {written}"))
+    print_key(
+        {"file": str(written), **keyview.describe(data, at=datetime.now(UTC))}, as_json=as_json
+    )
+
+
+def _new_age() -> tuple[bytes, dict[str, object]]:
+    from hozen_hashes import age, keyview
+
+    made = age.new_identity()
+    when = datetime.now(UTC)
+    text = (
+        f"# created: {when:%Y-%m-%dT%H:%M:%SZ}\n# public key: {made.recipient}\n{made.secret()}\n"
+    )
+    return text.encode(), keyview.describe(text.encode(), at=when)
+
+
+def _new_identity(name: str, uri: str, passphrase: bytes | None) -> tuple[bytes, dict[str, object]]:
+    import secrets
+
+    from hozen_hashes import identity, keyview
+
+    made = identity.new_self_signed(name or f"Hozen evidence key {secrets.token_hex(4)}", uri=uri)
+    data = identity.write_identity(made, passphrase)
+    return data, keyview.describe(data, at=datetime.now(UTC))
+
+
+def _new_passphrase(source: str | None, *, without: bool) -> bytes | None:
+    if without:
+        if source is not None:
+            raise UsageError("--no-passphrase and --passphrase-file exclude each other")
+        return None
+    passphrase = cli.read_passphrase(source, confirm=True)
+    if passphrase is None:
+        raise UsageError(
+            "there is no passphrase and nobody to ask",
+            hint="Give --passphrase-file FILE or -, or --no-passphrase for an unattended computer.",
+        )
+    return passphrase
+
+
+def _load(file: Path, passphrase_file: str | None) -> tuple[KeyIdentity, bytes | None]:
+    """Return the identity, its dates unchecked, and the passphrase if the file is encrypted."""
+    from hozen_hashes import identity
+
+    pem = _read(file)
+    passphrase = (
+        cli.read_passphrase(passphrase_file) if b"BEGIN ENCRYPTED PRIVATE KEY" in pem else None
+    )
+    return identity.load_identity(pem, passphrase, check_dates=False), passphrase
+
+
+def _issued_path(certificate: bytes, chain: bytes) -> tuple[x509.Certificate, ...]:
+    """Return the certificate and the path above it, in order; raises ChainError when it does not hold together."""
+    from hozen_hashes.chain import load_certificates, verify_chain
+
+    leaf, *above = load_certificates(certificate)
+    if chain:
+        above += load_certificates(chain)
+    if not above:
+        if leaf.subject != leaf.issuer:
+            cli.warn("the issuer's certificate was not given; those who verify will need it")
+        return (leaf,)
+    return verify_chain(leaf, above, _tops(above), at=datetime.now(UTC))
+
+
+def _tops(above: Sequence[x509.Certificate]) -> list[x509.Certificate]:
+    """Return those that no other one in the list may have issued."""
+    subjects = {item.subject for item in above}
+    return [item for item in above if item.subject == item.issuer or item.issuer not in subjects]
+
+
+def _common_name(certificate: x509.Certificate) -> str:
+    from cryptography.x509.oid import NameOID
+
+    found = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    if not found:
+        raise UsageError("the present certificate has no common name", hint="Give one with --name.")
+    return str(found[0].value)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(_MAX_FILE + 1)
+    except OSError as error:
+        raise UsageError(
+            f"cannot read {file}: {error.strerror}", hint="Give a readable file."
+        ) from None
+    if len(data) > _MAX_FILE:
+        raise FormatError(f"{file} is larger than {_MAX_FILE} bytes; it is no key file")
+    return data
