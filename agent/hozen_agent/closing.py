@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from hozen_agent import host
+from hozen_agent.case import case_json
 from hozen_hashes import __version__
 from hozen_hashes.names import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hozen_agent.case import Case
+    from hozen_config.casefile import CaseFile
     from hozen_agent.guard import Guard
     from hozen_agent.planning import Plan
     from hozen_agent.recorder import Tally
@@ -29,7 +30,7 @@ class Facts:
         footprint: what only the session knows of its own traces (files opened, processes, sockets, …).
     """
 
-    case: Case
+    case: CaseFile
     agent: Mapping[str, object]
     host: Mapping[str, object]
     plan: Plan
@@ -47,11 +48,11 @@ class Facts:
 def bundle_json(facts: Facts, writer: BundleWriter) -> dict[str, object]:
     """Return the content of `hozen/bundle.json`."""
     journal = writer.journal
-    b = facts.guard.bounds
+    limits = facts.guard.profile.limits
     return {
         "format": "hozen-bundle/1",
         "bundle_id": writer.bundle_id,
-        "case": facts.case.as_json(),
+        "case": case_json(facts.case),
         "host": facts.host,
         "agent": facts.agent,
         "clock": {
@@ -80,12 +81,13 @@ def bundle_json(facts: Facts, writer: BundleWriter) -> dict[str, object]:
         },
         "footprint": {**host.footprint(), **facts.footprint},
         "limits": {
-            "deadline_seconds": b.deadline or None,
-            "total_bytes": str(b.total) if b.total else None,
-            "family_bytes": str(b.family) if b.family else None,
-            "item_bytes": str(b.item) if b.item else None,
-            "free_space_floor": str(b.floor),
-            "nice": b.nice,
+            "deadline_seconds": limits.deadline,
+            "total_bytes": str(limits.total),
+            "family_bytes": str(limits.family),
+            "item_bytes": str(limits.item),
+            "free_space_floor": str(facts.guard.floor),
+            "nice": limits.nice,
+            "io_class": limits.io_class,
         },
         "destination": facts.destination,
         "privileges": {
@@ -105,9 +107,9 @@ def bag_info(facts: Facts, bundle_id: str) -> dict[str, str]:
         "Source-Organization": facts.case.organisation,
         "Contact-Name": facts.case.operator,
         "External-Identifier": bundle_id,
-        "Internal-Sender-Identifier": facts.case.id,
+        "Internal-Sender-Identifier": facts.case.case,
         "Internal-Sender-Description": facts.case.purpose,
         "Bagging-Date": day,
         "Bag-Software-Agent": f"hozen {__version__}",
     }
-    return {key: value for key, value in fields.items() if value}
+    return {key: value for key, value in fields.items() if value is not None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import time
 from dataclasses import dataclass, field
@@ -10,42 +11,26 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hozen_config.profile import Profile
+
 _IOPRIO_WHO_PROCESS = 1
-_IOPRIO_IDLE = 3 << 13
+_IOPRIO = {"idle": 3 << 13, "best-effort": (2 << 13) | 7}
 _SYS_IOPRIO_SET = {"x86_64": 251, "aarch64": 30}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
-    """The limits of one capture; None or 0 means no limit.
-
-    Attributes:
-        deadline: seconds from the start.
-        total, family, item: bytes of evidence.
-        floor: bytes that stay free on the destination.
-        nice: niceness from the first file on; the volatile part runs at normal priority.
-    """
-
-    deadline: float = 0.0
-    total: int = 0
-    family: int = 0
-    item: int = 0
-    floor: int = 64 << 20
-    nice: int = 10
-    idle_io: bool = False
-
-
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Guard:
-    """Says whether the capture goes on; the answer and its reason are recorded.
+    """Says whether the capture goes on, and how much the next item may take.
 
     Attributes:
-        stop_reason: journal word (`interrupted`, `deadline`, `full`, …), empty while it goes on.
-        detail: one sentence.
-        lowered: what was lowered when the files began, for the journal.
+        profile: its limits are enforced.
+        floor: bytes that stay free on the destination.
+        stop_reason: journal word (`interrupted`, `deadline`, `full`), empty while the capture goes on.
+        detail: one sentence that says why it stopped.
     """
 
-    bounds: Bounds
+    profile: Profile
+    floor: int
     free_bytes: Callable[[], int]
     began: float = field(default_factory=time.monotonic)
     stop_reason: str = ""
@@ -60,28 +45,22 @@ class Guard:
 
     def stopped(self) -> bool:
         """Return whether the capture must end now; looks at time and space."""
-        if self.stop_reason:
-            return True
-        b = self.bounds
-        if b.deadline and time.monotonic() - self.began > b.deadline:
-            self.stop_reason, self.detail = (
-                "deadline",
-                f"the time limit of {b.deadline:g} s was reached",
-            )
-        elif self.free_bytes() < b.floor:
-            self.stop_reason = "full"
-            self.detail = f"less than {b.floor >> 20} MiB are free on the destination"
+        if not self.stop_reason:
+            deadline = self.profile.limits.deadline
+            if time.monotonic() - self.began > deadline:
+                self.stop_reason = "deadline"
+                self.detail = f"the time limit of {deadline:g} s was reached"
+            elif self.free_bytes() < self.floor:
+                self.stop_reason = "full"
+                self.detail = f"less than {self.floor >> 20} MiB are free on the destination"
         return bool(self.stop_reason)
 
-    def room(self, artifact: str) -> int | None:
-        """Return how many bytes the next item of `artifact` may take; None for no limit."""
-        b = self.bounds
-        limits = [b.item] if b.item else []
-        if b.family:
-            limits.append(max(0, b.family - self._family.get(artifact, 0)))
-        if b.total:
-            limits.append(max(0, b.total - self._taken))
-        return min(limits) if limits else None
+    def room(self, artifact: str) -> int:
+        """Return how many bytes the next item of `artifact` may take."""
+        limits = self.profile.limits_of(artifact)
+        whole = self.profile.limits
+        family = (limits.family or whole.family) - self._family.get(artifact, 0)
+        return max(0, min(limits.item or whole.item, family, whole.total - self._taken))
 
     def took(self, artifact: str, size: int) -> None:
         """Count bytes against the limits."""
@@ -91,19 +70,23 @@ class Guard:
     def step_back(self) -> list[str]:
         """Lower our priority before the bulk of the reading; return what could not be done."""
         problems: list[str] = []
+        limits = self.profile.limits
         try:
-            os.nice(max(0, self.bounds.nice - os.nice(0)))
+            os.nice(max(0, limits.nice - os.nice(0)))
         except OSError as error:
             problems.append(f"the CPU priority could not be lowered: {error.strerror}")
-        if self.bounds.idle_io and not _idle_io():
+        if limits.io_class in _IOPRIO and not _set_io_class(_IOPRIO[limits.io_class]):
             problems.append("the I/O priority could not be lowered")
         return problems
 
 
-def _idle_io() -> bool:
-    import ctypes
+def floor_of(profile: Profile, size: int) -> int:
+    """Return the bytes that must stay free on a destination of `size` bytes: the larger of both floors."""
+    return max(profile.limits.free_space_floor, int(profile.limits.free_space_floor_share * size))
 
+
+def _set_io_class(value: int) -> bool:
     number = _SYS_IOPRIO_SET.get(os.uname().machine)
     if number is None:
         return False
-    return bool(ctypes.CDLL(None).syscall(number, _IOPRIO_WHO_PROCESS, 0, _IOPRIO_IDLE) == 0)
+    return bool(ctypes.CDLL(None).syscall(number, _IOPRIO_WHO_PROCESS, 0, value) == 0)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from cryptography.hazmat.primitives import hashes
 
+from hozen_agent.case import case_json
 from hozen_hashes.errors import HozenError
 from hozen_hashes.names import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hozen_agent.case import Case
+    from hozen_config.casefile import CaseFile
     from hozen_agent.planning import Plan
     from hozen_hashes.identity import Signer
 
@@ -85,7 +86,7 @@ def start_record(
     sweep: SweepMark,
     checkpoint: Mapping[str, object],
     signer: Signer,
-    case: Case,
+    case: CaseFile,
 ) -> dict[str, object]:
     """Return the `start` record of segment 0; the case is null while fields are still being asked for."""
     return {
@@ -98,5 +99,5 @@ def start_record(
         "sweep": sweep.as_json(),
         "checkpoint": checkpoint,
         "identity": identity_facts(signer),
-        "case": None if case.missing() else case.as_json(),
+        "case": None if case.missing() else case_json(case),
     }

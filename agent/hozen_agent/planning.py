@@ -54,7 +54,7 @@ def load_families() -> None:
 
 
 def make_plan(names: Sequence[str], *, profile: str, profile_sha256: str) -> Plan:
-    """Return the plan for the named artifacts, in order of volatility whatever the order of the names.
+    """Return the plan for the named artifacts, in the profile's order (law M02), without those of other platforms.
 
     Raises:
         UsageError: a name is not in the catalogue, or there is none for this platform.
@@ -67,13 +67,10 @@ def make_plan(names: Sequence[str], *, profile: str, profile_sha256: str) -> Pla
                 f"profile {profile} names the unknown artifact {name!r}", hint=f"known: {known}"
             )
     here = "linux" if sys.platform.startswith("linux") else sys.platform
-    steps = sorted(
-        (CATALOGUE[n] for n in dict.fromkeys(names) if here in CATALOGUE[n].platforms),
-        key=lambda a: (a.rank, a.name),
-    )
+    steps = tuple(CATALOGUE[n] for n in dict.fromkeys(names) if here in CATALOGUE[n].platforms)
     if not steps:
         raise UsageError(f"profile {profile} has nothing that can be read on {here}")
-    return Plan(profile=profile, profile_sha256=profile_sha256, steps=tuple(steps))
+    return Plan(profile=profile, profile_sha256=profile_sha256, steps=steps)
 
 
 def _step(number: int, family: Artifact) -> dict[str, object]:

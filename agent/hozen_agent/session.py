@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from hozen_agent import closing, host, opening
+from hozen_agent.case import case_json
 from hozen_agent.clock import now, utc_now
 from hozen_agent.items import Attempt, Outcome
 from hozen_agent.recorder import Recorder
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from hozen_agent.artifacts.registry import Artifact
-    from hozen_agent.case import Case
+    from hozen_config.casefile import CaseFile
     from hozen_agent.context import Context
     from hozen_agent.guard import Guard
     from hozen_agent.medium import Medium
@@ -50,8 +51,8 @@ class Request:
     """
 
     bundle_id: str
-    case: Case
-    complete_case: Callable[[], Case]
+    case: CaseFile
+    complete_case: Callable[[], CaseFile]
     plan: Plan
     sweep: SweepMark
     argv: list[str]
@@ -79,7 +80,7 @@ class Result:
     detail: str
     outcomes: Mapping[str, int]
     not_obtained: int
-    case: Case
+    case: CaseFile
 
 
 class Session:
@@ -171,7 +172,7 @@ class Session:
         """
         case = self._request.complete_case()
         if self._request.case.missing():
-            self.writer.note({"type": "case", **case.as_json()})
+            self.writer.note({"type": "case", **case_json(case)})
         facts = self._facts(case, footprint)
         sealed = self.writer.finish(
             reason=self._guard.stop_reason or "complete",
@@ -257,7 +258,7 @@ class Session:
             reason=reason,
         )
 
-    def _facts(self, case: Case, footprint: Mapping[str, object]) -> closing.Facts:
+    def _facts(self, case: CaseFile, footprint: Mapping[str, object]) -> closing.Facts:
         return closing.Facts(
             case=case,
             agent=self._agent,

@@ -291,6 +291,7 @@ class BundleWriter:
     # -- inside ---------------------------------------------------------------------------------------------------
 
     def _grew(self, count: int) -> None:
+        self._touch()
         self._epoch_bytes += count
         self.payload_bytes += count
         self.tick()
@@ -300,6 +301,7 @@ class BundleWriter:
             self._epoch_began = time.monotonic()
 
     def _enter_payload(self, path: str, digest: str, size: int, *, counted: bool = False) -> None:
+        self._touch()
         self._manifest.add(path, digest)
         self.payload_files += 1
         if not counted:
