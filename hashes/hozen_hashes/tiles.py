@@ -7,8 +7,9 @@ tiles is in `hozen_hashes.tiletree`.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, TypeAlias
 
 from hozen_hashes.errors import FormatError, LimitError, UsageError
 from hozen_hashes.merkle import HASH_SIZE, MAX_TREE_SIZE, HashReader, reader_of_leaves
@@ -26,11 +27,8 @@ _PATH = re.compile(  # 2^63 leaves need no tile above level 7
 )
 
 
-class TileReader(Protocol):
-    """Where tiles are kept: a directory, an object store, a dictionary in a test."""
-
-    def __call__(self, path: str, /) -> bytes | None:
-        """Return the bytes at `path` (`tile/…`, without prefix), or None where there are none."""
+TileReader: TypeAlias = Callable[[str], bytes | None]
+"""Gives the bytes at a path (`tile/…`, without prefix), or None where there are none."""
 
 
 @dataclass(frozen=True, slots=True)
