@@ -137,6 +137,10 @@ class Inflater:
         )
         return out
 
+    def twin(self) -> Inflater:
+        """Return an inflater in the same state; only of one that is `exact`."""
+        return Inflater(self._stream.copy())
+
 
 def inflater(*, exact: bool = False) -> Inflater:
     """Return an inflater for one raw deflate stream.

@@ -16,6 +16,7 @@ MAX_MEMBER_NAME = 200
 _SEGMENT = r"[a-z0-9_-][a-z0-9._-]{0,79}"
 _PAYLOAD = r"data/[a-z][a-z0-9_]{0,47}/(?:[0-9]{6}|[1-9][0-9]{6,9})(?:\.[a-z0-9]{1,8}){1,2}"
 _PATH = re.compile(rf"{_PAYLOAD}|README-VERIFY\.txt|(?!data(?:/|\Z)){_SEGMENT}(?:/{_SEGMENT})*")
+_DIRECTORY = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})*")
 _HOST_MAX = 32
 
 
@@ -59,6 +60,17 @@ def check_member_path(path: str) -> str:
     """
     if len(path) > MAX_MEMBER_NAME or not _PATH.fullmatch(path):
         raise FormatError(f"not a member path of a bundle: {path[:80]!r}")
+    return path
+
+
+def check_directory_path(path: str) -> str:
+    """Return `path`, a directory without the bundle id and the last `/`, when it may be one.
+
+    Raises:
+        FormatError: a segment is outside bundle-v1 §3.
+    """
+    if len(path) > MAX_MEMBER_NAME or not _DIRECTORY.fullmatch(path):
+        raise FormatError(f"not a directory of a bundle: {path[:80]!r}")
     return path
 
 
