@@ -43,7 +43,14 @@ def load_der(data: bytes) -> x509.Certificate:
     _issuer_and_serial(data)
     try:
         certificate = x509.load_der_x509_certificate(data)
-        certificate.subject, certificate.not_valid_before_utc, certificate.not_valid_after_utc  # noqa: B018 - parse now
+        # These are parsed when they are asked for; asked here, so that nothing is raised later.
+        for name in (certificate.subject, certificate.issuer):
+            name.rfc4514_string()
+        _ = (
+            certificate.not_valid_before_utc,
+            certificate.not_valid_after_utc,
+            certificate.signature_algorithm_oid,
+        )
     except PARSE_ERRORS as error:
         raise FormatError(f"not a usable certificate: {error}") from None
     return certificate

@@ -242,6 +242,8 @@ def read_integer(element: Element) -> int:
 def read_time(element: Element) -> datetime:
     """Return the time of a UTCTime or GeneralizedTime of whole seconds in UTC (RFC 5652 §11.3); else FormatError."""
     body = element.content
+    if element.tag not in (UTC_TIME, GENERALIZED_TIME):
+        raise FormatError(f"DER: a time under tag {element.tag:#04x}")
     long = element.tag == GENERALIZED_TIME
     if (
         len(body) != (_GENERALIZED_LENGTH if long else _UTC_LENGTH)
