@@ -30,6 +30,7 @@ class Destination:
         volume_size: longest file the medium takes, or None.
         examined: what of the examined machine it lies on, or an empty string.
         free: bytes free at the probe.
+        size: bytes of the whole file system.
     """
 
     fd: int
@@ -37,6 +38,7 @@ class Destination:
     volume_size: int | None
     examined: str
     free: int
+    size: int
 
 
 def open_destination(
@@ -69,7 +71,14 @@ def open_destination(
             f"{path} has {free >> 20} MiB free, {floor >> 20} MiB are the least",
             hint="take a larger medium",
         )
-    return Destination(fd=fd, path=str(path), volume_size=limit, examined=examined, free=free)
+    return Destination(
+        fd=fd,
+        path=str(path),
+        volume_size=limit,
+        examined=examined,
+        free=free,
+        size=state.f_blocks * state.f_frsize,
+    )
 
 
 def _examined(fd: int) -> str:

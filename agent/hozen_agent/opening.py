@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import TYPE_CHECKING, Protocol
 
 from cryptography.hazmat.primitives import hashes
@@ -15,8 +14,8 @@ from hozen_hashes.names import rfc3339
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hozen_config.casefile import CaseFile
     from hozen_agent.planning import Plan
+    from hozen_config.casefile import CaseFile
     from hozen_hashes.identity import Signer
 
 
@@ -40,19 +39,20 @@ class SweepMark:
     """What segment 0 says of the first sweep.
 
     Attributes:
-        tar: the sweep as it will be stored, redacted.
+        sha256, size: of the sweep as it will be stored, redacted.
         started, ended: (wall, monotonic) in nanoseconds.
     """
 
-    tar: bytes
+    sha256: str
+    size: int
     started: tuple[int, int]
     ended: tuple[int, int]
 
     def as_json(self) -> dict[str, object]:
         """Return the `sweep` value of the start record."""
         return {
-            "sha256": sha256(self.tar).hexdigest(),
-            "size": str(len(self.tar)),
+            "sha256": self.sha256,
+            "size": str(self.size),
             "started": rfc3339(self.started[0]),
             "ended": rfc3339(self.ended[0]),
             "mono_started": str(self.started[1]),

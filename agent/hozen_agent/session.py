@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from hozen_agent.artifacts.registry import Artifact
-    from hozen_config.casefile import CaseFile
     from hozen_agent.context import Context
     from hozen_agent.guard import Guard
     from hozen_agent.medium import Medium
     from hozen_agent.opening import CollectorPort, SweepMark
     from hozen_agent.planning import Plan
+    from hozen_config.casefile import CaseFile
     from hozen_hashes.identity import Signer
 
 _FILES_FROM_RANK = 50  # the volatile part runs at normal priority, the bulk of the files does not
@@ -81,6 +81,8 @@ class Result:
     outcomes: Mapping[str, int]
     not_obtained: int
     case: CaseFile
+    signer_kind: str
+    signer_sha256: str
 
 
 class Session:
@@ -195,6 +197,8 @@ class Session:
             outcomes=dict(tally.outcomes),
             not_obtained=tally.not_obtained,
             case=case,
+            signer_kind=self._signer.kind,
+            signer_sha256=str(opening.identity_facts(self._signer)["certificate_sha256"]),
         )
 
     # -- inside ---------------------------------------------------------------------------------------------------

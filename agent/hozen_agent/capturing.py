@@ -1,0 +1,210 @@
+"""Prepares one capture and runs it: the order of preparation is part of the proof (design §5).
+
+First sweep in memory → destination probed → read-only view → reading helpers forked → hardening → key → journal.
+No process that holds a key forks; nothing but the sweep is read before the start is signed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from hozen_agent import hardening, planning
+from hozen_agent.artifacts.registry import CATALOGUE
+from hozen_agent.case import Asker, refuse
+from hozen_agent.destination import open_destination
+from hozen_agent.guard import Guard, floor_of
+from hozen_agent.medium import Medium
+from hozen_agent.session import Progress, Request, Session
+from hozen_agent.signers import choose_signer
+from hozen_agent.surroundings import Surroundings
+from hozen_config.profile import load_profile
+from hozen_config.quantities import parse_size
+from hozen_hashes.age import parse_recipient
+from hozen_hashes.errors import HozenError, UsageError
+from hozen_hashes.names import new_bundle_id
+from hozen_hashes.writer import EpochLimits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from hozen_agent.opening import CollectorPort
+    from hozen_agent.session import Result
+    from hozen_agent.sweep import Sweep
+    from hozen_config.casefile import CaseFile
+    from hozen_config.profile import Profile
+    from hozen_hashes.age import Recipient
+    from hozen_hashes.identity import Signer
+
+_ABORTED = 130
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the person asked for; texts as typed."""
+
+    case: CaseFile
+    profile: str
+    out: Path
+    argv: list[str]
+    reason: str = ""
+    allow_local: bool = False
+    volume_size: str | None = None
+    recipients: tuple[str, ...] = ()
+    keep_originals: bool = False
+    identity: str | None = None
+
+
+class Talk(Progress, Protocol):
+    """The person, or nobody."""
+
+    @property
+    def interactive(self) -> bool:
+        """Whether somebody can answer."""
+
+    def ask(self, field: str) -> str:
+        """Return the answer for a case field."""
+
+    def say(self, text: str) -> None:
+        """Tell something about the work."""
+
+    def passphrase(self) -> bytes | None:
+        """Return the passphrase of the identity."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """Options that were checked."""
+
+    profile: Profile
+    plan: planning.Plan
+    recipients: tuple[Recipient, ...]
+    volume_size: int | None
+
+
+def prepare(options: Options, *, interactive: bool) -> Prepared:
+    """Return the checked options.
+
+    Raises:
+        UsageError: a profile, recipient or size is not usable, something required is missing.
+    """
+    planning.load_families()
+    profile, digest = load_profile(options.profile, known=CATALOGUE)
+    if profile.requires_reason and not options.reason:
+        raise UsageError(f"profile {profile.name} needs a written reason", hint="add --reason TEXT")
+    if profile.requires_encryption and not options.recipients:
+        raise UsageError(
+            f"profile {profile.name} is only taken encrypted",
+            hint="add --recipient age1… ('hozen key new --age' makes one)",
+        )
+    if options.keep_originals and not options.recipients:
+        raise UsageError("originals are kept for a recipient only", hint="add --recipient age1…")
+    missing = options.case.missing()
+    if missing and not interactive:
+        raise refuse(missing)
+    return Prepared(
+        profile=profile,
+        plan=planning.make_plan(
+            [a.name for a in profile.artifacts], profile=profile.name, profile_sha256=digest
+        ),
+        recipients=tuple(parse_recipient(text) for text in options.recipients),
+        volume_size=parse_size(options.volume_size) if options.volume_size else None,
+    )
+
+
+def capture_host(
+    options: Options,
+    *,
+    proc: int,
+    sweep: Sweep,
+    talk: Talk,
+    connect: Callable[[], CollectorPort | None],
+    enrolled: Callable[[], Signer | None],
+) -> Result:
+    """Capture this host into one sealed bundle at the destination.
+
+    Args:
+        options: what was asked for.
+        proc: descriptor of /proc.
+        sweep: the first sweep.
+        talk: the person, or nobody.
+        connect: gives the collector, or None when none was named.
+        enrolled: gives the enrolled identity, or None.
+
+    Raises:
+        UsageError: as prepare(); the destination lies on this host's own disks.
+        CannotWriteError: the destination refuses, is full, or gave back other bytes; a provable partial remains.
+        SignatureError: the identity cannot be used.
+    """
+    ready = prepare(options, interactive=talk.interactive)
+    destination = open_destination(
+        options.out,
+        allow_local=options.allow_local,
+        volume_size=ready.volume_size,
+        floor=ready.profile.limits.free_space_floor,
+    )
+    hardening.survive_hangups()
+    with Surroundings(proc=proc, sweep=sweep, redact=ready.profile.redaction) as around:
+        remarks = [*around.notes, *hardening.harden()]
+        signer = choose_signer(options.identity, passphrase=talk.passphrase, enrolled=enrolled)
+        asker = Asker(options.case, talk.ask) if options.case.missing() else None
+        collector, not_reached = _reach(connect)
+        bundle_id = new_bundle_id(os.uname().nodename, sweep.started[0], os.urandom(4).hex())
+        medium = Medium(destination, bundle_id, recipients=ready.recipients)
+        guard = Guard(
+            profile=ready.profile,
+            floor=floor_of(ready.profile, destination.size),
+            free_bytes=medium.container.free_bytes,
+        )
+        _install_signals(guard, talk)
+        if options.keep_originals:
+            around.keep_originals_for(ready.recipients)
+        session = Session(
+            Request(
+                bundle_id=bundle_id,
+                case=options.case,
+                complete_case=asker.wait if asker else (lambda: options.case),
+                plan=ready.plan,
+                sweep=around.sweep_mark(),
+                argv=around.redactor.argv(options.argv),
+                epoch=EpochLimits(
+                    seconds=ready.profile.epoch.seconds, payload=ready.profile.epoch.bytes
+                ),
+                remarks=tuple(
+                    remarks
+                    + ([f"reason for the profile: {options.reason}"] if options.reason else [])
+                ),
+                not_reached=not_reached,
+            ),
+            medium=medium,
+            signer=signer,
+            guard=guard,
+            collector=collector,
+            progress=talk,
+        )
+        session.open()
+        session.collect(around.context(session))
+        return session.seal(around.footprint())
+
+
+def _reach(connect: Callable[[], CollectorPort | None]) -> tuple[CollectorPort | None, str]:
+    try:
+        return connect(), ""
+    except HozenError as error:
+        return None, str(error)
+
+
+def _install_signals(guard: Guard, talk: Talk) -> None:
+    """Make the first Ctrl-C or TERM seal what there is, and the second abort."""
+
+    def on_signal(number: int, _frame: object) -> None:
+        if guard.stop_reason == "interrupted":
+            os._exit(_ABORTED)  # the partial stays provable; nothing may run any more
+        guard.interrupt(f"stopped by {signal.Signals(number).name}")
+        talk.say("stopping: what was read is being sealed; once more aborts at once")
+
+    signal.signal(signal.SIGINT, on_signal)
+    signal.signal(signal.SIGTERM, on_signal)

@@ -1,0 +1,117 @@
+"""`hozen capture`: one sealed bundle of what this host can tell, most volatile first."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hozen_agent import connecting, stage0
+from hozen_agent.capturing import Options, capture_host
+from hozen_agent.commands.person import Person
+from hozen_agent.commands.sealed import report
+from hozen_config.casefile import CaseFile, case_from_environment, load_case_file
+from hozen_hashes import cli
+
+if TYPE_CHECKING:
+    from typing import Any
+
+_UNPRIVILEGED = (
+    "running without root: other users' processes and protected files will be recorded as denied"
+)
+_UNPRIVILEGED_JA = (
+    "root権限がありません。他の利用者のプロセス等は「denied(取得不可)」と記録されます"
+)
+_HELP_EXAMPLES = """\b
+Examples:
+  hozen capture --case C-1 --operator 'Sato Hanako' --organisation 'Example KK' \\
+      --contact 'sato@example.jp' --authority 'CISO, 2026-11-23, oral' \\
+      --purpose 'suspected leak' --owner 'Example KK' --out /mnt/usb
+  hozen capture --case-file case.yaml --profile minimal --out /mnt/usb --collector https://collector:8443
+  hozen capture --case-file case.yaml --out /mnt/usb --recipient age1… --keep-originals
+"""
+
+
+@click.command(epilog=_HELP_EXAMPLES + "\n" + cli.exit_status(0, 3, 64, 70, 73, 75, 77, 130))
+@click.option("--case", metavar="ID", help="Case number (案件番号).")
+@click.option("--operator", metavar="NAME", help="Who does the work.")
+@click.option("--organisation", metavar="NAME", help="The operator's organisation.")
+@click.option("--contact", metavar="TEXT", help="How to reach the operator.")
+@click.option("--authority", metavar="TEXT", help="Who allowed the work, and on what basis.")
+@click.option("--purpose", metavar="TEXT", help="What the work is for.")
+@click.option("--owner", metavar="NAME", help="Who owns or administers this host.")
+@click.option("--case-file", metavar="FILE", help="Read these fields from a YAML file.")
+@click.option("--drill", is_flag=True, help="An exercise (訓練): the bundle says so.")
+@click.option(
+    "--profile", default="standard", show_default=True, metavar="NAME|FILE", help="What to take."
+)
+@click.option("--reason", metavar="TEXT", help="Why a wide profile is needed (full).")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Your own medium."
+)
+@click.option(
+    "--allow-local", is_flag=True, help="Accept a destination on this host's own disks; recorded."
+)
+@click.option(
+    "--volume-size", metavar="SIZE", help="Cut the bundle into files of this size (4000MiB)."
+)
+@click.option(
+    "--collector", metavar="URL", help="Push there afterwards; its log also dates the start."
+)
+@click.option(
+    "--recipient", "recipients", multiple=True, metavar="AGE", help="Encrypt to this age recipient."
+)
+@click.option(
+    "--keep-originals", is_flag=True, help="Also keep unredacted forms, for the recipient alone."
+)
+@click.option(
+    "--identity", metavar="FILE|pkcs11:…", help="Sign with this key instead of the enrolled one."
+)
+@cli.passphrase_option
+@click.option("--strict", is_flag=True, help="Exit 3 when any item was not obtained.")
+@cli.json_option
+def capture(**given: Any) -> int:
+    """Preserve what this running host can tell, as one sealed bundle.
+
+    Reads the kernel first, then files; stops, kills and changes nothing. Every attempt ends in a
+    recorded outcome. Missing case fields are asked for while the reading goes on; without a
+    terminal they must be given. 'unknown' is an answer.
+    """
+    proc, sweep = stage0.take()
+    person = Person(passphrase_file=given["passphrase_file"])
+    person.card()
+    options = Options(
+        case=_case(given),
+        profile=given["profile"],
+        reason=given["reason"] or "",
+        out=given["out"],
+        allow_local=given["allow_local"],
+        volume_size=given["volume_size"],
+        argv=sys.argv,
+        recipients=given["recipients"],
+        keep_originals=given["keep_originals"],
+        identity=given["identity"],
+    )
+    url = given["collector"]
+    if os.geteuid() != 0:
+        cli.warn(cli.pick(en=_UNPRIVILEGED, ja=_UNPRIVILEGED_JA))
+    result = capture_host(
+        options,
+        proc=proc,
+        sweep=sweep,
+        talk=person,
+        connect=lambda: connecting.connect(url) if url else None,
+        enrolled=connecting.enrolled_signer,
+    )
+    return report(result, options, collector=url, as_json=given["as_json"], strict=given["strict"])
+
+
+def _case(given: dict[str, Any]) -> CaseFile:
+    names = ("case", "operator", "organisation", "contact", "authority", "purpose", "owner")
+    told = CaseFile(**{name: given[name] or None for name in names}, drill=given["drill"])
+    path = given["case_file"]
+    from_file = load_case_file(path) if path else CaseFile()
+    return told.over(from_file).over(case_from_environment(os.environ))

@@ -1,0 +1,111 @@
+"""The person at the terminal during a capture, or the pipe that stands for nobody."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from contextlib import suppress
+
+from hozen_agent.case import LABELS
+from hozen_hashes import cli
+
+_EVERY = 0.2
+_CARD = (
+    (
+        "Do not power off, reboot, wipe or clean this machine.",
+        "電源を切らない・再起動しない・初期化やウイルス駆除をしない。",
+    ),
+    ("Do not save anything onto it.", "保存先を対象機器にしない。"),
+    ("Write down the time and what you do.", "時刻と操作を記録する。"),
+)
+
+
+class Person:
+    """Talks on standard error, asks on the terminal itself; a terminal that goes away ends nothing.
+
+    Attributes:
+        interactive: whether somebody can answer.
+    """
+
+    def __init__(self, *, passphrase_file: str | None) -> None:
+        """Look whether there is a terminal; standard input may be something else."""
+        self.interactive = _has_terminal()
+        self._passphrase_file = passphrase_file
+        self._live = sys.stderr.isatty()
+        self._shown = 0.0
+        self._name = ""
+        self._asking = False
+
+    def card(self) -> None:
+        """Show what must not be done meanwhile (law §11.6)."""
+        for en, ja in _CARD:
+            cli.tell(cli.pick(en=en, ja=ja))
+
+    def say(self, text: str) -> None:
+        """Tell something about the work."""
+        self._clear()
+        cli.tell(text)
+
+    def step(self, number: int, total: int, name: str) -> None:
+        """Tell that an artifact begins."""
+        self._name = f"[{number}/{total}] {name}"
+        self._clear()
+        cli.tell(self._name)
+
+    def moved(self, items: int, size: int) -> None:
+        """Renew the progress line of a terminal; a pipe gets one line an artifact only."""
+        if not self._live or self._asking or cli.settings.verbosity < 0:
+            return
+        moment = time.monotonic()
+        if moment - self._shown < _EVERY:
+            return
+        self._shown = moment
+        self._write(f"\r\x1b[Khozen: {self._name}: {items} items, {size / (1 << 20):.1f} MiB")
+
+    def ask(self, field: str) -> str:
+        """Return the answer to one case field; OSError when nobody is there any more."""
+        self._asking = True
+        en, ja = LABELS[field]
+        self._clear()
+        try:
+            terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+            try:
+                return _answer(terminal, cli.pick(en=en, ja=f"{ja} / {en}"))
+            finally:
+                os.close(terminal)
+        finally:
+            self._asking = False
+
+    def passphrase(self) -> bytes | None:
+        """Return the passphrase of the identity, from file, standard input or terminal."""
+        return cli.read_passphrase(self._passphrase_file, prompt="Passphrase of the identity")
+
+    def _clear(self) -> None:
+        if self._live and self._shown:
+            self._shown = 0.0
+            self._write("\r\x1b[K")
+
+    @staticmethod
+    def _write(text: str) -> None:
+        with suppress(OSError, ValueError):
+            os.write(2, text.encode("ascii", "replace"))
+
+
+def _answer(terminal: int, label: str) -> str:
+    """Return one line, plain text of at most 500 characters; EOFError when the terminal is gone."""
+    os.write(terminal, f"{label}: ".encode())
+    line = os.read(terminal, 4096)
+    if not line:
+        raise EOFError
+    return "".join(c for c in line.decode("utf-8", "replace").strip() if c.isprintable())[:500]
+
+
+def _has_terminal() -> bool:
+    if not sys.stderr.isatty():
+        return False
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
