@@ -1,0 +1,148 @@
+"""The ASGI application of the API listener, and the workers that live beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+
+from hozen_collector import accepting, jobs
+from hozen_collector.http_api import custody, enrol, public
+from hozen_collector.http_api.common import blocking
+from hozen_collector.intake import routes as intake
+from hozen_collector.intake import store
+from hozen_collector.intake.live import LiveUploads
+from hozen_collector.problem import Refusal, problem
+from hozen_hashes.errors import HozenError, InternalError, TryAgainError
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from hozen_collector.runtime import Collector
+    from hozen_collector.verifying import Verifier
+
+logger = logging.getLogger("hozen.collector")
+_POLL: Final = 1.0
+_SWEEP: Final = 60.0
+_RETRY: Final = 5
+
+
+class Workers:
+    """What runs beside the requests: jobs, and the sweep of abandoned uploads."""
+
+    def __init__(self, collector: Collector, verifier: Verifier, live: LiveUploads) -> None:
+        self._collector = collector
+        self._verifier = verifier
+        self._live = live
+        self._work = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin; to be called on the event loop."""
+        self._tasks = [asyncio.create_task(self._jobs()), asyncio.create_task(self._sweeps())]
+
+    def wake(self) -> None:
+        """Say that a job was promised."""
+        self._work.set()
+
+    async def stop(self) -> None:
+        """End after the durable step at hand; what is not done is done at the next start."""
+        self._stopping.set()
+        self._work.set()
+        self._verifier.stop()
+        await asyncio.gather(*self._tasks)
+
+    async def _jobs(self) -> None:
+        while not self._stopping.is_set():
+            self._work.clear()
+            if not await self._attempt(self._one_job):
+                await _wait(self._work, _POLL)
+
+    async def _sweeps(self) -> None:
+        while not self._stopping.is_set():
+            await self._attempt(self._sweep)
+            await _wait(self._stopping, _SWEEP)
+
+    async def _attempt(self, function) -> bool:  # type: ignore[no-untyped-def]  # noqa: ANN001
+        try:
+            return bool(await function())
+        except HozenError as error:
+            logger.error("%s (%s)", error, error.hint)
+            await _wait(self._stopping, _POLL)
+            return False
+
+    async def _one_job(self) -> bool:
+        settings = self._collector.settings
+        job = await blocking(
+            jobs.claim, self._collector.index, lease_seconds=settings.lease_seconds
+        )
+        if job is None:
+            return False
+        lease = asyncio.create_task(self._hold(job))
+        try:
+            await blocking(self._run, job)
+        finally:
+            lease.cancel()
+        return True
+
+    async def _hold(self, job: jobs.Claim) -> None:
+        seconds = self._collector.settings.lease_seconds
+        while True:
+            await asyncio.sleep(seconds / 3)
+            await blocking(jobs.extend, self._collector.index, job, lease_seconds=seconds)
+
+    def _run(self, job: jobs.Claim) -> None:
+        try:
+            accepting.accept(self._collector, self._verifier, job)
+        except (HozenError, OSError) as error:
+            if isinstance(error, TryAgainError) and self._stopping.is_set():
+                return
+            final = job.attempts >= self._collector.settings.job_attempts
+            logger.exception("job %d %s failed", job.id, job.task)
+            jobs.fail(
+                self._collector.index,
+                job,
+                str(error),
+                retry_seconds=_RETRY * job.attempts,
+                final=final,
+            )
+
+    async def _sweep(self) -> bool:
+        for upload_id in await blocking(self._collector.store.expired):
+            await self._live.preempt(upload_id)
+            await blocking(self._collector.store.end, upload_id, store.EXPIRED)
+        return True
+
+
+def make_app(collector: Collector, live: LiveUploads, workers: Workers) -> Starlette:
+    """Give the application of the API listener."""
+    app = Starlette(
+        routes=[*intake.routes, *enrol.routes, *custody.routes, *public.routes],
+        exception_handlers={HTTPException: _not_found, Exception: _fault},
+    )
+    app.state.collector = collector
+    app.state.live = live
+    app.state.wake = workers.wake
+    return app
+
+
+async def _not_found(_request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    return problem(Refusal(status, "there is nothing here", headers=headers))
+
+
+async def _fault(_request: Request, _error: Exception) -> Response:
+    return problem(InternalError("the collector failed", hint="See its log; nothing was acknowledged."))
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        pass

@@ -1,0 +1,1 @@
+"""Where accepted containers stay."""

@@ -1,0 +1,53 @@
+"""A write-once archive in a directory: a container's name is its SHA-256, its mode 0440."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from hozen_collector import durable, faults
+from hozen_hashes.errors import InternalError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_HASH: Final = re.compile(r"[0-9a-f]{64}")
+
+
+class FilesystemArchive:
+    """Containers by content. Methods block."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def path(self, sha256: str) -> Path:
+        """Give where a container lies or would lie.
+
+        Raises:
+            InternalError: not a SHA-256; nothing foreign may name a path.
+        """
+        if not _HASH.fullmatch(sha256):
+            raise InternalError("the archive is asked for something that is no SHA-256")
+        return self._root / sha256[:2] / sha256
+
+    def put_once(self, source: Path, sha256: str, size: int) -> None:
+        """Make the container at `source`, whose bytes were just found to hash to `sha256`, part of the archive, durably.
+
+        No byte is copied: the archive gets a second name for the file. What is there already stays.
+
+        Raises:
+            CannotWriteError: the archive cannot be written.
+            InternalError: something else lies under this name.
+        """
+        target = self.path(sha256)
+        durable.make_directory(target.parent)
+        durable.publish_link(source, target)
+        if target.stat().st_size != size:
+            raise InternalError(
+                f"the archive holds other bytes as {sha256}", hint="Verify the archive before anything else."
+            )
+        faults.reach("archived")
+
+    def has(self, sha256: str) -> bool:
+        """Give whether the container is archived."""
+        return self.path(sha256).is_file()

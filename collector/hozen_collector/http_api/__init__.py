@@ -1,0 +1,1 @@
+"""The HTTP interface `/api/v1` and the public log (docs/reference/collector-api.md)."""

@@ -1,0 +1,1 @@
+"""Who may send: the collector's own certificate authority, enrolment tokens and enrolment."""

@@ -1,0 +1,1 @@
+"""The collector's memory: SQLAlchemy models, the engine and its migrations."""

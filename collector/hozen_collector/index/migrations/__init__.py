@@ -1,0 +1,1 @@
+"""Versions of the schema, applied in order when a collector starts."""

@@ -1,0 +1,171 @@
+"""What the collector remembers. Times are nanoseconds since 1970 UTC; hashes are lower-case hexadecimal SHA-256."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    """The metadata that migrations are compared with."""
+
+    type_annotation_map = {int: BigInteger, str: Text, bytes: LargeBinary}  # noqa: RUF012
+
+
+class Token(Base):
+    """A right to enrol; only the hash of its secret is kept."""
+
+    __tablename__ = "token"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    secret_sha256: Mapped[str]
+    hosts: Mapped[str]
+    uses_left: Mapped[int]
+    expires: Mapped[int]
+    created: Mapped[int]
+
+
+class Agent(Base):
+    """An enrolled identity. `transport_key` is the SHA-256 of its public key, so that a lost answer can be asked for again."""
+
+    __tablename__ = "agent"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    host: Mapped[str]
+    token_id: Mapped[str] = mapped_column(ForeignKey("token.id"))
+    transport_key: Mapped[str] = mapped_column(unique=True)
+    enrolled: Mapped[int]
+    revoked: Mapped[int | None]
+
+
+class Certificate(Base):
+    """A certificate that this collector issued; `usage` is transport or evidence."""
+
+    __tablename__ = "certificate"
+    sha256: Mapped[str] = mapped_column(primary_key=True)
+    agent_id: Mapped[str] = mapped_column(ForeignKey("agent.id"), index=True)
+    usage: Mapped[str]
+    der: Mapped[bytes]
+    not_after: Mapped[int]
+    revoked: Mapped[int | None]
+
+
+class Upload(Base):
+    """One tus upload. `offset` counts durable bytes; `state` is receiving, verifying, accepted, quarantined, expired or terminated."""
+
+    __tablename__ = "upload"
+    id: Mapped[str] = mapped_column(primary_key=True)
+    agent_id: Mapped[str] = mapped_column(ForeignKey("agent.id"))
+    bundle: Mapped[str]
+    case_id: Mapped[str]
+    seal: Mapped[str]
+    sha256: Mapped[str] = mapped_column(index=True)
+    filename: Mapped[str]
+    kind: Mapped[str]
+    length: Mapped[int]
+    offset: Mapped[int]
+    state: Mapped[str]
+    reasons: Mapped[str]
+    created: Mapped[int]
+    touched: Mapped[int]
+    __table_args__ = (Index("upload_open", "state", "agent_id"),)
+
+
+class Container(Base):
+    """A container that was received whole: archived (`state` accepted) or quarantined."""
+
+    __tablename__ = "container"
+    sha256: Mapped[str] = mapped_column(primary_key=True)
+    size: Mapped[int]
+    bundle: Mapped[str] = mapped_column(index=True)
+    seal: Mapped[str] = mapped_column(index=True)
+    case_id: Mapped[str] = mapped_column(index=True)
+    kind: Mapped[str]
+    filename: Mapped[str]
+    state: Mapped[str]
+    word: Mapped[str]
+    integrity: Mapped[str]
+    origin: Mapped[str]
+    reasons: Mapped[str]
+    signer: Mapped[str]
+    signer_name: Mapped[str]
+    vouched: Mapped[bool]
+    sender: Mapped[str] = mapped_column(ForeignKey("agent.id"))
+    sealed: Mapped[str]
+    arrived: Mapped[int]
+    variant_of: Mapped[str | None]
+    leaf: Mapped[int | None] = mapped_column(ForeignKey("leaf.position"))
+
+
+class Leaf(Base):
+    """One entry of the log. The order of `position` is the authority; tiles are made from it."""
+
+    __tablename__ = "leaf"
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    event: Mapped[str]
+    text: Mapped[bytes]
+    bundle: Mapped[str] = mapped_column(index=True)
+    created: Mapped[int]
+
+
+class Receipt(Base):
+    """The files of the receipt for one leaf, as a JSON object of base64; made once, never altered."""
+
+    __tablename__ = "receipt"
+    leaf: Mapped[int] = mapped_column(ForeignKey("leaf.position"), primary_key=True)
+    files: Mapped[bytes]
+    created: Mapped[int]
+
+
+class Start(Base):
+    """A capture that announced itself: the signed first journal segment."""
+
+    __tablename__ = "start"
+    signature_sha256: Mapped[str] = mapped_column(primary_key=True)
+    bundle: Mapped[str] = mapped_column(index=True)
+    segment: Mapped[bytes]
+    signature: Mapped[bytes]
+    agent_id: Mapped[str] = mapped_column(ForeignKey("agent.id"))
+    leaf: Mapped[int] = mapped_column(ForeignKey("leaf.position"))
+
+
+class Custody(Base):
+    """A signed custody event that was pushed for a seal."""
+
+    __tablename__ = "custody"
+    event_sha256: Mapped[str] = mapped_column(primary_key=True)
+    seal: Mapped[str] = mapped_column(index=True)
+    name: Mapped[str]
+    event: Mapped[bytes]
+    signature: Mapped[bytes]
+    signer: Mapped[str]
+    attachments: Mapped[str]
+    agent_id: Mapped[str] = mapped_column(ForeignKey("agent.id"))
+    arrived: Mapped[int]
+    leaf: Mapped[int] = mapped_column(ForeignKey("leaf.position"))
+
+
+class Job(Base):
+    """Work that was promised in the same transaction as its cause. A lease that ran out is free to be claimed."""
+
+    __tablename__ = "job"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    task: Mapped[str]
+    args: Mapped[str]
+    key: Mapped[str] = mapped_column(unique=True)
+    state: Mapped[str] = mapped_column(index=True)
+    not_before: Mapped[int]
+    attempts: Mapped[int]
+    error: Mapped[str]
+
+
+class Access(Base):
+    """Who saw what (law M21); each row carries the hash of the one before it."""
+
+    __tablename__ = "access"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    at: Mapped[int]
+    actor: Mapped[str]
+    address: Mapped[str]
+    action: Mapped[str]
+    subject: Mapped[str]
+    previous: Mapped[str]
+    sha256: Mapped[str]

@@ -1,0 +1,112 @@
+"""Work that outlives a crash: a lease table, filled in the transaction of its cause.
+
+A task is safe to run again: it is keyed, and each of its steps looks first whether it was done.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy import select, update
+
+from hozen_collector.clock import SECOND, now_ns
+from hozen_collector.index.models import Job
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy.orm import Session
+
+    from hozen_collector.index.engine import Index
+
+READY: Final = "ready"
+DONE: Final = "done"
+FAILED: Final = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A job that is ours until its lease runs out."""
+
+    id: int
+    task: str
+    args: dict[str, str]
+    attempts: int
+
+
+def enqueue(session: Session, task: str, args: Mapping[str, str], *, key: str) -> None:
+    """Promise `task`, once for each `key`, together with whatever else the session writes."""
+    if session.scalar(select(Job.id).where(Job.key == key)) is None:
+        session.add(
+            Job(
+                task=task,
+                args=json.dumps(dict(args)),
+                key=key,
+                state=READY,
+                not_before=0,
+                attempts=0,
+                error="",
+            )
+        )
+
+
+def claim(index: Index, *, lease_seconds: int) -> Claim | None:
+    """Take the oldest job that is free, for `lease_seconds`; None where there is none."""
+    with index.read() as session:
+        if session.scalar(_free()) is None:
+            return None
+    with index.write() as session:
+        job = session.scalar(_free())
+        if job is None:
+            return None
+        job.not_before = now_ns() + lease_seconds * SECOND
+        job.attempts += 1
+        return Claim(job.id, job.task, json.loads(job.args), job.attempts)
+
+
+def extend(index: Index, job: Claim, *, lease_seconds: int) -> None:
+    """Keep a job that takes longer than its lease."""
+    with index.write() as session:
+        session.execute(
+            update(Job)
+            .where(Job.id == job.id)
+            .values(not_before=now_ns() + lease_seconds * SECOND)
+        )
+
+
+def finish(session: Session, job: Claim) -> None:
+    """Close the job, together with whatever else the session writes."""
+    session.execute(update(Job).where(Job.id == job.id).values(state=DONE, error=""))
+
+
+def fail(index: Index, job: Claim, error: str, *, retry_seconds: int, final: bool) -> None:
+    """Note why an attempt failed; it is tried again later unless `final`."""
+    with index.write() as session:
+        session.execute(
+            update(Job)
+            .where(Job.id == job.id)
+            .values(
+                state=FAILED if final else READY,
+                error=error[:2000],
+                not_before=now_ns() + retry_seconds * SECOND,
+            )
+        )
+
+
+def release_all(index: Index) -> None:
+    """Give every lease back and every failed job another chance: at start, nobody else works here."""
+    with index.write() as session:
+        session.execute(
+            update(Job).where(Job.state.in_((READY, FAILED))).values(not_before=0, state=READY, attempts=0)
+        )
+
+
+def _free():  # type: ignore[no-untyped-def]  # noqa: ANN202
+    return (
+        select(Job)
+        .where(Job.state == READY, Job.not_before <= now_ns())
+        .order_by(Job.id)
+        .limit(1)
+    )

@@ -1,0 +1,83 @@
+"""Receipts: made once for a leaf that a durable checkpoint covers, then kept as they are."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import or_, select
+
+from hozen_collector import faults
+from hozen_collector.clock import now_ns
+from hozen_collector.index.models import Container, Leaf, Receipt
+from hozen_hashes import cms
+from hozen_hashes.errors import InternalError
+from hozen_hashes.receipt import parse_statement, receipt_files
+
+if TYPE_CHECKING:
+    from hozen_collector.index.engine import Index
+    from hozen_collector.keys import Keys
+    from hozen_collector.log import TransparencyLog
+
+
+class Receipts:
+    """Makes and finds receipts. Methods block."""
+
+    def __init__(self, index: Index, log: TransparencyLog, keys: Keys) -> None:
+        self._index = index
+        self._log = log
+        self._keys = keys
+
+    def make(self, position: int) -> dict[str, str]:
+        """Give the receipt of the leaf at `position`, base64 by file name; the same one every time.
+
+        The leaf is published first, so no receipt exists whose checkpoint is not durable.
+        """
+        have = self._stored(position)
+        if have is not None:
+            return have
+        self._log.publish()
+        with self._index.read() as session:
+            leaf = session.get(Leaf, position)
+        if leaf is None:
+            raise InternalError(f"there is no leaf {position}")
+        digest = hashlib.sha256(leaf.text).digest()
+        files = receipt_files(
+            parse_statement(leaf.text),
+            proof=self._log.proof(position),
+            signature=cms.sign_detached(digest, self._keys.receipts, datetime.now(UTC)),
+            log_key=self._keys.log_key,
+        )
+        encoded = {name: base64.b64encode(data).decode() for name, data in files.items()}
+        with self._index.write() as session:
+            if session.get(Receipt, position) is None:
+                body = json.dumps(encoded).encode()
+                session.add(Receipt(leaf=position, files=body, created=now_ns()))
+        faults.reach("receipt-stored")
+        return self._stored(position) or encoded
+
+    def find(self, key: str) -> dict[str, str] | None:
+        """Give the receipt for a bundle id, seal or container hash; the first one where several fit."""
+        query = (
+            select(Receipt.files)
+            .join(Container, Container.leaf == Receipt.leaf)
+            .where(or_(Container.sha256 == key, Container.seal == key, Container.bundle == key))
+            .order_by(Container.sha256 != key, Receipt.leaf)
+            .limit(1)
+        )
+        with self._index.read() as session:
+            return _decoded(session.scalar(query))
+
+    def _stored(self, position: int) -> dict[str, str] | None:
+        with self._index.read() as session:
+            row = session.get(Receipt, position)
+            return _decoded(row.files if row else None)
+
+
+def _decoded(files: bytes | None) -> dict[str, str] | None:
+    if files is None:
+        return None
+    return {str(name): str(data) for name, data in json.loads(files).items()}

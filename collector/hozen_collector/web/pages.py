@@ -1,0 +1,4 @@
+"""placeholder"""
+from starlette.applications import Starlette
+def make_status_app(collector, port):
+    return Starlette(routes=[])
