@@ -160,8 +160,6 @@ def capture_host(
             free_bytes=medium.container.free_bytes,
         )
         _install_signals(guard, talk)
-        if options.keep_originals:
-            around.keep_originals_for(ready.recipients)
         session = Session(
             Request(
                 bundle_id=bundle_id,
@@ -177,6 +175,7 @@ def capture_host(
                     remarks
                     + ([f"reason for the profile: {options.reason}"] if options.reason else [])
                 ),
+                originals=ready.recipients if options.keep_originals else (),
                 not_reached=not_reached,
             ),
             medium=medium,

@@ -87,6 +87,8 @@ class Attempt:
         outcome: set when there are no bytes to come; None lets the recorder decide from `data`.
         data: the bytes in order; may raise AttemptFailed in the middle.
         after: called after the last byte; a second look for `changed`.
+        redacted: how often each type of secret was removed; complete after the last byte of `data`.
+        unredacted: gives the same bytes with nothing removed; used only when originals are kept for a recipient.
         tag: a name by which later attempts of the capture may point here (`derived_from`, `original`).
     """
 
@@ -104,6 +106,7 @@ class Attempt:
     link_target: bytes | None = None
     redacted: Mapping[str, int] | None = None
     derived_from: tuple[str, ...] = ()
+    unredacted: Callable[[], Iterable[Buffer]] | None = None
     original: str = ""
     withheld: str = ""
     logical_size: int | None = None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-from hozen_agent import closing, host, opening
+from hozen_agent import closing, host, opening, originals
 from hozen_agent.case import case_json
 from hozen_agent.clock import now, utc_now
 from hozen_agent.items import Attempt, Outcome
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from hozen_agent.opening import CollectorPort, SweepMark
     from hozen_agent.planning import Plan
     from hozen_config.casefile import CaseFile
+    from hozen_hashes.age import Recipient
     from hozen_hashes.identity import Signer
 
 _FILES_FROM_RANK = 50  # the volatile part runs at normal priority, the bulk of the files does not
@@ -48,6 +49,7 @@ class Request:
         case: may lack fields while `complete_case` still waits for answers.
         argv: our own command line, redacted.
         remarks: observations made before the journal existed.
+        originals: recipients of a second, unredacted form of what is redacted.
     """
 
     bundle_id: str
@@ -58,6 +60,7 @@ class Request:
     argv: list[str]
     epoch: EpochLimits = field(default_factory=EpochLimits)
     remarks: tuple[str, ...] = ()
+    originals: tuple[Recipient, ...] = ()
     not_reached: str = ""
 
 
@@ -247,6 +250,10 @@ class Session:
             )
 
     def _record(self, attempt: Attempt) -> None:
+        if attempt.unredacted is not None and self._request.originals:
+            original = originals.sealed_original(attempt, self._request.originals)
+            self._record(original)
+            attempt = replace(attempt, original=original.tag)
         record = self.recorder.record(attempt)
         self._guard.took(record.artifact, record.size or 0)
         self._progress.moved(self.writer.items, self.writer.payload_bytes)

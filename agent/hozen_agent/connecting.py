@@ -1,0 +1,45 @@
+"""The collector and the enrolled identity, as the commands ask for them; the courier does the talking."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hozen_agent.opening import CollectorPort
+    from hozen_hashes.identity import Signer
+
+
+def connect(url: str) -> CollectorPort:
+    """Return the collector at `url`, reached with the enrolled transport key.
+
+    Raises:
+        UsageError: the URL cannot be used, or this host is not enrolled there.
+        TryAgainError: it does not answer.
+        DeniedError: it refuses this host.
+    """
+    from hozen_agent.courier import Courier
+    from hozen_agent.enrolment import load_enrolment
+
+    return Courier(load_enrolment(url))
+
+
+def enrolled_signer() -> Signer | None:
+    """Return the enrolled evidence identity, or None when this host was never enrolled."""
+    from hozen_agent.enrolment import evidence_identity
+
+    return evidence_identity()
+
+
+def push(url: str, bundle: Path) -> Path:
+    """Push the bundle, wait for the verdict, and return the directory of the verified receipt.
+
+    Raises:
+        MismatchError: the collector quarantined it.
+        TryAgainError: the transfer was cut; it can be resumed.
+        DeniedError: the collector refuses this host or case.
+    """
+    from hozen_agent.pushing import push_bundle
+
+    return push_bundle(url, bundle)
