@@ -176,7 +176,9 @@ def unshare(flags: int) -> None:
 
 
 def mount(source: bytes | None, target: bytes, kind: bytes | None, flags: int) -> None:
-    """The mount table is changed as mount(2) says, without data.
+    """The mount table is changed; the flags are those of the manual page.
+
+    Without data: only propagation and remounts are asked for.
 
     Raises:
         OSError: as mount(2).

@@ -1,0 +1,73 @@
+"""Patterns in, existing paths out: the supervisor's side of the walk, which runs where it may hang."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from hozen_agent import serve, walk
+from hozen_agent.ring import Kind, WorkerGoneError, WorkerSilentError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from hozen_agent.pool import Lane, ReaderPool
+
+SECONDS: Final = 600.0
+
+
+class Matcher:
+    """Finds files by pattern through a pool of workers; a directory that cannot be listed is yielded itself.
+
+    Reading such a directory gives the `denied` item, so nothing is left out in silence.
+
+    Attributes:
+        seconds: after which a walk is stopped, with a note.
+    """
+
+    def __init__(self, pool: ReaderPool, *, seconds: float = SECONDS) -> None:
+        self._pool = pool
+        self.seconds = seconds
+
+    def __call__(self, patterns: Iterable[bytes], *, newest: bool = False) -> Iterator[bytes]:
+        """Yield each path once, though several patterns name it; the newest first (of 65,536 at a time) if asked to.
+
+        Raises:
+            UsageError: a pattern is not an absolute path.
+        """
+        asked = [pattern for pattern in patterns if walk.compile_pattern(pattern)]
+        if not asked:
+            return
+        lane = self._pool.take()
+        if lane is None:
+            self._pool.note("not searched: no reader is left")
+            return
+        flags = serve.NEWEST if newest else 0
+        message = serve.request(serve.WALK, flags, int(self.seconds * 1000), asked)
+        done = False
+        try:
+            if lane.send(message, seconds=self._pool.silence):
+                yield from self._found(lane)
+                done = True
+        except (WorkerSilentError, WorkerGoneError) as failure:
+            self._pool.note(f"search not finished: {_last(failure)}; some files may not be listed")
+        finally:
+            if done:
+                self._pool.give_back(lane)
+            else:
+                self._pool.abandon(lane, "it did not finish its search")
+
+    def _found(self, lane: Lane) -> Iterator[bytes]:
+        stream = lane.records()
+        while True:
+            kind, _, _, at, length = stream.record(self._pool.silence)
+            if kind == Kind.PATHS:
+                yield from stream.paths(at, length)
+            elif kind == Kind.NOTE:
+                text = bytes(stream.shared.view[at : at + length])
+                self._pool.note(text.decode(errors="replace"))
+            elif kind == Kind.END:
+                return
+
+
+def _last(failure: Exception) -> str:
+    return "no answer" if isinstance(failure, WorkerSilentError) else "the process ended"

@@ -1,0 +1,115 @@
+"""What a worker process does all its life: take requests from the pipe, answer into the ring.
+
+Request: length (u32), then kind (u8), flags (u8), a number (u64), then paths or patterns, each ended by NUL.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import struct
+from typing import TYPE_CHECKING, Final
+
+from hozen_agent import walk
+from hozen_agent.ring import ROOM, Kind, Producer
+from hozen_agent.worker import FileWorker
+
+if TYPE_CHECKING:
+    from hozen_agent.safeopen import Opener
+
+LENGTH: Final = struct.Struct("<I")
+REQUEST: Final = struct.Struct("<BBQ")
+FILES, WALK = 1, 2
+NEWEST, METADATA = 1, 2
+_PATHS_AT_ONCE: Final = 16 << 10
+
+
+def request(kind: int, flags: int, number: int, names: list[bytes]) -> bytes:
+    """Return the bytes of one request."""
+    body = REQUEST.pack(kind, flags, number) + b"\0".join(names)
+    return LENGTH.pack(len(body)) + body
+
+
+def _read_exactly(fd: int, size: int) -> bytes:
+    parts = []
+    while size:
+        part = os.read(fd, size)
+        if not part:
+            return b""
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def serve(requests: int, opener: Opener, out: Producer) -> None:
+    """Return when the supervisor has closed the pipe; every request before was answered."""
+    files = FileWorker(opener, out)
+    waiting = select.poll()
+    waiting.register(requests, select.POLLIN)
+    while True:
+        if not waiting.poll(0):
+            out.roll()  # what is ready must not wait for more to do
+        length = _read_exactly(requests, LENGTH.size)
+        if not length:
+            return
+        body = _read_exactly(requests, LENGTH.unpack(length)[0])
+        kind, flags, number = REQUEST.unpack_from(body)
+        names = body[REQUEST.size :].split(b"\0")
+        if kind == FILES:
+            newest, metadata = bool(flags & NEWEST), bool(flags & METADATA)
+            for path in names:
+                files.item(path, max_bytes=number, newest=newest, metadata=metadata)
+        else:
+            _Found(out, newest=bool(flags & NEWEST)).walk(opener, names, seconds=number / 1000)
+
+
+class _Found:
+    """Collects found paths into PATHS records, newest first when asked to."""
+
+    __slots__ = ("_batch", "_newest", "_out", "_size")
+
+    def __init__(self, out: Producer, *, newest: bool) -> None:
+        self._out = out
+        self._newest = newest
+        self._batch: list[tuple[int, bytes]] = []
+        self._size = 0
+
+    def walk(self, opener: Opener, patterns: list[bytes], *, seconds: float) -> None:
+        bounds = walk.Bounds(seconds=seconds)
+        walk.Walker(opener, self._add, self._note, self._alive, bounds=bounds).run(patterns)
+        self._flush()
+        self._out.put(Kind.END, 0, 0, b"")
+        self._out.roll()
+
+    def _add(self, path: bytes, mtime: int) -> None:
+        self._batch.append((-mtime, path))
+        self._size += len(path) + 1
+        if len(self._batch) >= walk.SORTED or (not self._newest and self._size > _PATHS_AT_ONCE):
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._newest:
+            self._batch.sort()
+        part: list[bytes] = []
+        size = 0
+        for _, path in self._batch:
+            if size + len(path) > min(_PATHS_AT_ONCE, ROOM):
+                self._send(part)
+                part, size = [], 0
+            part.append(path)
+            size += len(path) + 1
+        self._send(part)
+        self._batch.clear()
+        self._size = 0
+
+    def _send(self, part: list[bytes]) -> None:
+        if part:
+            self._out.put(Kind.PATHS, 0, 0, b"\0".join(part) + b"\0")
+            if not self._newest:
+                self._out.roll()  # the first paths are wanted while the walk goes on
+
+    def _note(self, text: str) -> None:
+        self._out.put(Kind.NOTE, 0, 0, text.encode()[:4000])
+
+    def _alive(self) -> None:
+        self._out.put(Kind.ALIVE, 0, 0, b"")

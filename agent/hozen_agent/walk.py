@@ -1,0 +1,351 @@
+"""Finds what file patterns name, in one bounded pass over the directories (ForensicArtifacts' path globbing).
+
+A pattern is an absolute path as bytes. In one component `*` stands for any bytes and `?` for one; a component `**`
+stands for any number of directories, `**3` for at most three. Bytes are bytes: no case folding, no decoding, no classes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import re
+import stat as modes
+import struct
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from hozen_agent import safeopen, syscalls
+from hozen_hashes.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from hozen_agent.safeopen import Opener
+
+MAX_DEPTH: Final = 64
+MAX_PATTERN: Final = 4096
+SORTED: Final = 1 << 16  # a directory or a batch of more entries is not sorted
+_ANY_DEPTH: Final = re.compile(rb"\*\*([0-9]{0,2})\Z")
+_LIST: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_DIRENT: Final = struct.Struct("<QqHB")
+_DIR, _LNK, _UNKNOWN = 4, 10, 0
+_KINDS: Final = {modes.S_IFDIR: _DIR, modes.S_IFLNK: _LNK}
+_INSIDE: Final = (
+    syscalls.RESOLVE_NO_XDEV | syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_NO_MAGICLINKS
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """Where a walk stops; each stop is reported."""
+
+    entries: int = 8_000_000
+    found: int = 4_000_000
+    seconds: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One component: a literal name, a glob, or (`depth` ≥ 0) any number of directories up to `depth`."""
+
+    name: bytes = b""
+    glob: re.Pattern[bytes] | None = None
+    depth: int = -1
+
+    def takes(self, name: bytes) -> bool:
+        return name == self.name if self.glob is None else self.glob.match(name) is not None
+
+
+Pattern = tuple[_Part, ...]
+# Where a walk stands in a pattern: the pattern, the next component, and how deep a `**` may still go.
+_State = tuple[Pattern, int, int]
+
+
+def compile_pattern(pattern: bytes) -> Pattern:
+    """Return the pattern's components.
+
+    Raises:
+        UsageError: it is not absolute, too long, holds NUL or `..`.
+    """
+    shown = ascii(os.fsdecode(pattern[:80]))
+    if not pattern.startswith(b"/") or b"\0" in pattern or len(pattern) > MAX_PATTERN:
+        raise UsageError(f"file pattern {shown} is not an absolute path", hint="begin it with /")
+    names = [name for name in pattern.split(b"/") if name not in {b"", b"."}]
+    if b".." in names:
+        raise UsageError(f"file pattern {shown} holds `..`", hint="write the path without it")
+    return tuple(map(_part, names))
+
+
+def _part(name: bytes) -> _Part:
+    deep = _ANY_DEPTH.match(name)
+    if deep:
+        return _Part(depth=min(int(deep[1] or MAX_DEPTH), MAX_DEPTH))
+    if b"*" not in name and b"?" not in name:
+        return _Part(name)
+    text = b"".join({42: b".*", 63: b"."}.get(byte, re.escape(bytes([byte]))) for byte in name)
+    return _Part(glob=re.compile(re.sub(rb"(?:\.\*)+", b".*", text) + rb"\Z", re.DOTALL))
+
+
+def is_literal(pattern: bytes) -> bool:
+    """Return whether the pattern names one path."""
+    return b"*" not in pattern and b"?" not in pattern
+
+
+def _spread(states: Iterable[_State]) -> list[_State]:
+    """Return the states with those added that a `**` standing for no directory leads to."""
+    todo, done = list(states), dict[_State, None]()
+    while todo:
+        state = todo.pop()
+        if state in done:
+            continue
+        done[state] = None
+        pattern, at, _ = state
+        if pattern[at].depth >= 0 and at + 1 < len(pattern):
+            todo.append(_at(pattern, at + 1))
+    return list(done)
+
+
+def _at(pattern: Pattern, at: int) -> _State:
+    return pattern, at, pattern[at].depth
+
+
+def _after(states: list[_State], name: bytes) -> tuple[bool, list[_State]]:
+    """Return whether `name` completes a pattern, and the states that hold inside it if it is a directory."""
+    complete, inside = False, []
+    for pattern, at, left in states:
+        part, last = pattern[at], at + 1 == len(pattern)
+        if part.depth >= 0:
+            complete = complete or (last and left > 0)
+            if left > 1 or (left == 1 and not last):
+                inside.append((pattern, at, left - 1))
+        elif part.takes(name):
+            complete = complete or last
+            if not last:
+                inside.append(_at(pattern, at + 1))
+    return complete, inside
+
+
+class _EnoughError(Exception):
+    """A bound was reached."""
+
+
+class Walker:
+    """One pass over the directories that a set of patterns leads into.
+
+    Attributes:
+        note: told what was left out.
+        alive: called now and then, so that a long search is not taken for a hang.
+    """
+
+    __slots__ = (
+        "_address", "_alive", "_bounds", "_buffer", "_deadline", "_emit", "_entries", "_extra", "_found", "_opener",
+        "_said", "note",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        opener: Opener,
+        emit: Callable[[bytes, int], None],
+        note: Callable[[str], None],
+        alive: Callable[[], None],
+        *,
+        bounds: Bounds,
+    ) -> None:
+        self._opener = opener
+        self._emit = emit
+        self.note = note
+        self._alive = alive
+        self._said = time.monotonic()
+        self._bounds = bounds
+        self._deadline = time.monotonic() + bounds.seconds
+        self._entries = self._found = 0
+        self._buffer = ctypes.create_string_buffer(1 << 15)
+        self._address = ctypes.addressof(self._buffer)
+        self._extra: list[bytes] = []
+
+    def run(self, patterns: Iterable[bytes]) -> None:
+        """Every path that a pattern names was given to `emit`, with its mtime in ns, or a note says what was not."""
+        compiled = [pattern for text in patterns if (pattern := compile_pattern(text))]
+        try:
+            root = os.open(".", _LIST | self._opener.noatime, dir_fd=self._opener.root)
+        except PermissionError:
+            root = os.open(".", _LIST, dir_fd=self._opener.root)
+        try:
+            self._directory(root, b"", _spread(_at(pattern, 0) for pattern in compiled))
+            self._links()
+        except _EnoughError as bound:
+            self.note(f"walk stopped: {bound}; {self._found} paths found until then")
+        finally:
+            os.close(root)
+
+    def _links(self) -> None:
+        """What a literal link of a pattern points to is found under its real path."""
+        seen: set[bytes] = set()
+        while self._extra:
+            path = self._extra.pop()
+            if path in seen or len(seen) > 1000:  # noqa: PLR2004 - links to links
+                continue
+            seen.add(path)
+            try:
+                real = self._opener.resolve(path)
+            except (OSError, safeopen.RefusedError):
+                continue  # a dangling link: the link itself was recorded
+            if real not in seen:
+                seen.add(real)
+                self._hit(real, 0)
+
+    def _hit(self, path: bytes, mtime: int) -> None:
+        self._found += 1
+        if self._found > self._bounds.found:
+            raise _EnoughError(f"more than {self._bounds.found} paths")
+        self._emit(path, mtime)
+
+    def _directory(self, fd: int, path: bytes, states: list[_State]) -> None:
+        """Go through one open directory; literal names are looked up, anything else is listed."""
+        now = time.monotonic()
+        if now - self._said > 1:
+            self._said = now
+            self._alive()
+        if now > self._deadline:
+            raise _EnoughError(f"{self._bounds.seconds:.0f} s are over")
+        literal = {p[at].name for p, at, _ in states if p[at].depth < 0 and p[at].glob is None}
+        if all(p[at].depth < 0 and p[at].glob is None for p, at, _ in states):
+            entries: Iterable[tuple[bytes, int]] = [(name, _UNKNOWN) for name in sorted(literal)]
+        else:
+            entries = self._listed(fd, path)
+        for name, kind in entries:
+            self._entry(fd, path + b"/" + name, name, kind, states, literal=name in literal)
+
+    def _entry(
+        self, fd: int, path: bytes, name: bytes, kind: int, states: list[_State], *, literal: bool
+    ) -> None:
+        complete, inside = _after(states, name)
+        if not complete and not inside:
+            return
+        if self._opener.table.skips(path) is not None:
+            self.note(f"not entered, a remote mount: {_shown(path)}")
+            return
+        if kind == _UNKNOWN:
+            kind = self._kind(fd, name)
+        if kind == _DIR:
+            if inside:
+                self._enter(fd, path, name, inside)
+            elif literal and complete:
+                self._hit(path, 0)
+        elif kind >= 0 and (complete or (literal and kind == _LNK)):
+            self._hit(path, self._mtime(fd, name))
+            if literal and kind == _LNK:
+                self._follow(path, inside)
+
+    def _follow(self, path: bytes, inside: list[_State]) -> None:
+        """A link that a pattern names in full leads on: to a file, or into a directory."""
+        if not inside:
+            self._extra.append(path)
+            return
+        try:
+            real = self._opener.resolve(path)
+            fd = self._opener.enter(real)
+            opened = os.open(b".", _LIST, dir_fd=fd)
+        except safeopen.RefusedError as refusal:
+            self.note(f"not entered: {_shown(path)}, {refusal}")
+            return
+        except OSError as error:
+            self.note(f"not entered: {_shown(path)}, {os.strerror(error.errno or 0)}")
+            return
+        try:
+            self._directory(opened, real.rstrip(b"/"), _spread(inside))
+        finally:
+            os.close(opened)
+
+    def _enter(self, fd: int, path: bytes, name: bytes, inside: list[_State]) -> None:
+        """A directory below is gone through, unless it is on a mount to stay out of."""
+        if path.count(b"/") > MAX_DEPTH:
+            self.note(f"not entered, deeper than {MAX_DEPTH} directories: {_shown(path)}")
+            return
+        try:
+            opened = self._open(fd, path, name)
+        except OSError as error:
+            if error.errno in {errno.EACCES, errno.EPERM}:
+                self._hit(path, 0)  # the reader makes a denied item of it
+            elif error.errno not in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
+                self.note(f"not entered: {_shown(path)}, {os.strerror(error.errno or 0)}")
+            return
+        try:
+            self._directory(opened, path, _spread(inside))
+        finally:
+            os.close(opened)
+
+    def _open(self, fd: int, path: bytes, name: bytes) -> int:
+        flags = _LIST | self._opener.noatime
+        if not self._opener.openat2 or path in self._opener.table.points:
+            return self._plain_open(fd, name, flags)
+        try:
+            return syscalls.openat2(fd, name, flags, resolve=_INSIDE)
+        except OSError as error:
+            if error.errno == errno.EXDEV:  # mounted since the table was read
+                self._opener.refresh()
+                if path not in self._opener.table.points or self._opener.table.skips(path):
+                    raise
+                return self._plain_open(fd, name, flags)
+            if error.errno == errno.EPERM and self._opener.noatime:
+                return syscalls.openat2(fd, name, _LIST, resolve=_INSIDE)
+            raise
+
+    def _plain_open(self, fd: int, name: bytes, flags: int) -> int:
+        try:
+            return os.open(name, flags, dir_fd=fd)
+        except PermissionError as error:
+            if error.errno != errno.EPERM:
+                raise
+        return os.open(name, _LIST, dir_fd=fd)
+
+    def _listed(self, fd: int, path: bytes) -> Iterator[tuple[bytes, int]]:
+        """Yield (name, d_type) of a directory, sorted when it is not huge."""
+        batch: list[tuple[bytes, int]] = []
+        try:
+            for entry in self._read(fd):
+                batch.append(entry)
+                if len(batch) > SORTED:
+                    yield from batch
+                    batch.clear()
+        except OSError as error:
+            self.note(f"not listed to its end: {_shown(path)}, {os.strerror(error.errno or 0)}")
+        yield from sorted(batch)
+
+    def _read(self, fd: int) -> Iterator[tuple[bytes, int]]:
+        """Yield the records of getdents64; its own buffer, as directories nest."""
+        buffer = self._buffer
+        while size := syscalls.getdents64(fd, self._address, len(buffer)):
+            data, at, found = buffer.raw[:size], 0, []
+            while at < size:
+                _, _, length, kind = _DIRENT.unpack_from(data, at)
+                name = data[at + _DIRENT.size : data.index(b"\0", at + _DIRENT.size)]
+                at += length
+                if name not in {b".", b".."}:
+                    found.append((name, kind))
+            self._entries += len(found)
+            if self._entries > self._bounds.entries:
+                raise _EnoughError(f"more than {self._bounds.entries} directory entries")
+            yield from found
+
+    def _kind(self, fd: int, name: bytes) -> int:
+        """Return the d_type of a name, -1 when it does not exist or cannot be asked."""
+        try:
+            mode = os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode
+        except PermissionError:
+            return -1
+        except OSError:
+            return -1
+        return _KINDS.get(modes.S_IFMT(mode), 8)
+
+    def _mtime(self, fd: int, name: bytes) -> int:
+        try:
+            return os.stat(name, dir_fd=fd, follow_symlinks=False).st_mtime_ns
+        except OSError:
+            return 0
+
+
+def _shown(path: bytes) -> str:
+    return ascii(os.fsdecode(path))[1:-1]
