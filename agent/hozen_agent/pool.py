@@ -85,6 +85,7 @@ class ReaderPool:
     Attributes:
         silence: seconds without any progress after which a worker is given up.
         abandoned: process ids that were killed and left.
+        created: processes made so far, the helper among them (law M04).
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class ReaderPool:
         self.silence = silence
         self.note = note
         self.abandoned: list[int] = []
+        self.created = 1
         self.table = table_of(root, proc, named)
 
     @classmethod
@@ -144,6 +146,7 @@ class ReaderPool:
         if len(pid) != _PID.size:
             return None
         lane.pid = _PID.unpack(pid)[0]
+        self.created += 1
         lane.consumer = Consumer(lane.shared, events=lane.events[0], free=lane.free[1])
         return lane
 

@@ -1,8 +1,8 @@
 """Opens evidence so that the host notices nothing: no link followed, no mount crossed, only regular files opened.
 
 A path goes through four gates (agent-floor §2): its text against the mount table; its directory by openat2 without
-links and without crossing; its last component as O_PATH, which has no effect on fifos and devices; only then, for a regular
-file, a second open of the same inode.
+links and without crossing; its last component as O_PATH, which has no effect on fifos and devices; only then, for a
+regular file, a second open of the same inode.
 """
 
 from __future__ import annotations

@@ -175,6 +175,17 @@ def unshare(flags: int) -> None:
         raise OSError(number, os.strerror(number), "unshare")
 
 
+def enter_mount_namespace(fd: int) -> None:
+    """The calling process is back in the mount namespace that `fd` names (setns(2)).
+
+    Raises:
+        OSError: EPERM without CAP_SYS_ADMIN, EINVAL in a process with several threads.
+    """
+    if _libc.setns(_int(fd), _int(CLONE_NEWNS)) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), "setns")
+
+
 def mount(source: bytes | None, target: bytes, kind: bytes | None, flags: int) -> None:
     """The mount table is changed; the flags are those of the manual page.
 

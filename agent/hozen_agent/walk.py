@@ -1,7 +1,8 @@
 """Finds what file patterns name, in one bounded pass over the directories (ForensicArtifacts' path globbing).
 
 A pattern is an absolute path as bytes. In one component `*` stands for any bytes and `?` for one; a component `**`
-stands for any number of directories, `**3` for at most three. Bytes are bytes: no case folding, no decoding, no classes.
+stands for any number of directories, `**3` for at most three. Bytes are bytes: no case folding, no decoding, no
+classes.
 """
 
 from __future__ import annotations

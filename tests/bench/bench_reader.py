@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hozen_agent.context import FileRequest
-from hozen_agent.find import Matcher
+from hozen_agent.finder import Finder
 from hozen_agent.pool import ReaderPool
 from hozen_agent.reader import FileReader
 
@@ -58,7 +58,7 @@ def measured(directory: Path, *, hashed: bool) -> tuple[float, float, int, int]:
     files = total = 0
 
     def requests() -> Iterator[FileRequest]:
-        for path in Matcher(pool)([b"/**"]):
+        for path in Finder(pool)([b"/**"]):
             yield FileRequest(artifact="bench", path=path)
 
     try:

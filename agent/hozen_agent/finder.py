@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SECONDS: Final = 600.0
 
 
-class Matcher:
+class Finder:
     """Finds files by pattern through a pool of workers; a directory that cannot be listed is yielded itself.
 
     Reading such a directory gives the `denied` item, so nothing is left out in silence.
