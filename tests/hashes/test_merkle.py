@@ -185,6 +185,8 @@ def test_two_roots_of_one_size_are_not_consistent() -> None:
         merkle.verify_consistency(0, LEAVES[0], 0, LEAVES[0], ())
     with pytest.raises(SignatureError, match="empty"):
         merkle.verify_consistency(3, LEAVES[0], 5, LEAVES[1], ())
+    with pytest.raises(SignatureError, match="more than any tree"):
+        merkle.verify_consistency(3, LEAVES[0], 5, LEAVES[1], LEAVES)
 
 
 def test_a_caller_that_asks_for_what_is_not_there_is_told() -> None:

@@ -129,7 +129,7 @@ def test_other_texts_are_refused(data: bytes) -> None:
     [
         {"seal": None}, {"seal_state": None}, {"log": "a b"}, {"case": ""}, {"case": "\ud800"}, {"container_size": -1},
         {"container_size": 2**63}, {"seal": "AB" * 32}, {"verified": "maybe"}, {"time": 10**30}, {"event": "x\ny"},
-        {"bundle": "../x"}, {"time": None}, {"previous": -1},
+        {"bundle": "../x"}, {"time": None}, {"previous": -1}, {"previous": "5"},
     ],
 )  # fmt: skip
 def test_what_has_no_spelling_cannot_be_stated(changes: dict[str, Any]) -> None:
@@ -193,3 +193,11 @@ def test_whatever_parses_is_written_back_the_same(at: int, value: str) -> None:
     except FormatError:
         return
     assert found.encode() == data
+
+
+def test_a_reader_of_values_that_grows_lenient_makes_no_text_malleable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("hozen_hashes.names.percent_decode", lambda _text: b"C-1")
+    with pytest.raises(FormatError, match="another spelling"):
+        parse_statement(TEXT)

@@ -76,6 +76,9 @@ def test_a_dropped_partial_tile_is_read_from_the_full_one() -> None:
     _, store = _large()
     kept = {path: data for path, data in store.items() if ".p/" not in path}
     kept["tile/2/000.p/1"] = store["tile/2/000.p/1"]
+    assert tiles.read_entries(kept.get, Tile(ENTRIES, 7, 2)) == [_entry(1792), _entry(1793)]
+    with pytest.raises(FormatError, match="absent"):
+        tiles.read_entries(kept.get, Tile(ENTRIES, 273, 112))
     tree = TileTree(kept.get, 65_536)
     partial = TileTree(kept.get, 256 * 200 + 77)
     assert tree.entry(65_535) == _entry(65_535)
@@ -156,6 +159,12 @@ def test_an_entry_too_long_adds_nothing() -> None:
         tree.append([b"fine", b"x" * 65_536])
     assert tree.size == 0
     assert tree.append([]) == []
+    with pytest.raises(LimitError):
+        tiles.encode_entries([b"x" * 65_536])
+    full = TileTree(lambda _path: None)
+    full.size = merkle.MAX_TREE_SIZE
+    with pytest.raises(LimitError, match="full"):
+        full.append([b"one more"])
     assert dict(tree.append([b"x" * 65_535]))["tile/entries/000.p/1"] == b"\xff\xff" + b"x" * 65_535
 
 
