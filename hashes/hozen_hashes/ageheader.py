@@ -125,6 +125,8 @@ def _read_stanza(first: bytes, read_line: Callable[[], bytes]) -> tuple[_Stanza,
 
 
 def _find(stanzas: list[_Stanza], identities: Sequence[Identity]) -> bytes:
+    if len(stanzas) > 1 and any(stanza.arguments[0] == b"scrypt" for stanza in stanzas):
+        raise FormatError("the age header has a passphrase beside other recipients")
     ours = [stanza for stanza in stanzas if stanza.arguments[0] == _X25519]
     shares = [_share(stanza) for stanza in ours]
     for identity in identities:

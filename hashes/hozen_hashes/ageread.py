@@ -117,8 +117,8 @@ class AgeReader:
 
 
 def _open(aead: ChaCha20Poly1305, count: int, sealed: bytes, *, ends: bool) -> tuple[bytes, bool]:
-    """Return the chunk and whether it is the last; where the stream ends, that is tried first."""
-    for last in (ends, not ends):
+    """Return the chunk and whether it is the last; a chunk that is not full can only be the last."""
+    for last in (True,) if len(sealed) < _SEALED else (ends, not ends):
         try:
             return aead.decrypt(chunk_nonce(count, last=last), sealed, None), last
         except (InvalidTag, ValueError):

@@ -174,6 +174,15 @@ def test_changed_swapped_and_added_chunks_are_found() -> None:
     assert prefix_then_damage(bytes(flipped)) == data[:CHUNK]
 
 
+@pytest.mark.parametrize("size", [0, 1, CHUNK - 1])
+def test_a_chunk_that_is_neither_full_nor_last_gives_nothing(size: int) -> None:
+    buffer = io.BytesIO()
+    writer = AgeWriter(buffer.write, [OURS.recipient])
+    writer.write(bytes(CHUNK + size))
+    writer._seal(writer._held)
+    assert prefix_then_damage(buffer.getvalue()) == bytes(CHUNK)
+
+
 def test_an_empty_last_chunk_after_others_is_refused() -> None:
     buffer = io.BytesIO()
     writer = AgeWriter(buffer.write, [OURS.recipient])
@@ -232,6 +241,7 @@ SHARE = b"-> X25519 " + b"C" * 42 + b"A"
         HEADER + b"-> x y\nAB\n" + TAIL,  # spare bits
         HEADER + b"-> x y\nAA==\n" + TAIL, HEADER + b"-> x y\r\n\r\n" + TAIL,
         HEADER + b"-> x y\n\n---AAAA\n", HEADER + b"-> x y\n\n--- AAAA\n" + bytes(32),
+        HEADER + b"-> x y\n\n-> scrypt AAAA 10\n\n" + TAIL,
         HEADER + b"-> x\x80\n\n" + TAIL, HEADER + b"-> " + b"x" * 5000 + b"\n\n" + TAIL,
     ],
 )  # fmt: skip
