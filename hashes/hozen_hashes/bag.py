@@ -137,3 +137,7 @@ class ManifestSpool:
             CannotWriteError: the temporary file cannot be read back.
         """
         return self._spool.chunks()
+
+    def close(self) -> None:
+        """Give the temporary file back."""
+        self._spool.close()

@@ -42,8 +42,8 @@ def new_bundle_id(host: str, when_ns: int, random8: str) -> str:
     Raises:
         FormatError: `random8` or the time does not fit the form.
     """
-    when = _moment(when_ns // 1_000_000_000)
-    return check_bundle_id(f"hz-{when:%Y%m%dT%H%M%SZ}-{slug(host)}-{random8}")
+    when = re.sub("[-:]", "", rfc3339(when_ns)[:19])
+    return check_bundle_id(f"hz-{when}Z-{slug(host)}-{random8}")
 
 
 def slug(host: str) -> str:

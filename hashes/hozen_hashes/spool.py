@@ -55,6 +55,11 @@ class Spool:
         for start in range(0, len(self._tail), _CHUNK):
             yield bytes(self._tail[start : start + _CHUNK])
 
+    def close(self) -> None:
+        """Give the temporary file back; nothing may be appended or read afterwards."""
+        if self._file is not None:
+            self._file.close()
+
     def _spill(self, make: Callable[[], BinaryIO]) -> None:
         try:
             if self._file is None:

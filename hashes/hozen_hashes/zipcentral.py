@@ -81,6 +81,10 @@ class CentralDirectory:
         self._bytes.append(header + name + extra)
         self._count += 1
 
+    def close(self) -> None:
+        """Give the temporary file back."""
+        self._bytes.close()
+
     def chunks(self, offset: int) -> Iterator[bytes]:
         """Yield the directory and the end records.
 

@@ -72,7 +72,7 @@ def read_directory(file: BinaryIO, *, limits: ZipLimits = _DEFAULT) -> list[Entr
     return entries
 
 
-def open_entry(file: BinaryIO, entry: Entry) -> Iterator[bytes]:
+def open_entry(file: BinaryIO, entry: Entry, *, limits: ZipLimits = _DEFAULT) -> Iterator[bytes]:
     """Yield the content of a member in pieces of at most 256 KiB.
 
     Other reads of `file` may happen between two pieces.
@@ -80,8 +80,11 @@ def open_entry(file: BinaryIO, entry: Entry) -> Iterator[bytes]:
     Raises:
         FormatError: after the last good piece, when content, size or CRC-32 is not what the headers
             say; never more than the size in the header comes out.
+        LimitError: the member is larger than `limits.member`.
         NotVerifiableError: the file cannot be read.
     """
+    if entry.size > limits.member:
+        raise LimitError(f"a member of {entry.size} bytes: {entry.name}")
     content = Content(
         _Window(file, entry.start).read,
         name=entry.name,

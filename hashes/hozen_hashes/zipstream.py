@@ -100,6 +100,11 @@ class ZipStream:
         self._sink.begin("end")
         for chunk in self._sink.central.chunks(self._sink.offset):
             self._sink.put(chunk)
+        self._sink.central.close()
+
+    def close(self) -> None:
+        """Give the temporary file back, also when the container could not be finished."""
+        self._sink.central.close()
 
 
 class _Sink:
