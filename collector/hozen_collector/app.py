@@ -15,7 +15,7 @@ from hozen_collector.http_api.common import blocking
 from hozen_collector.intake import routes as intake
 from hozen_collector.intake import store
 from hozen_collector.intake.live import LiveUploads
-from hozen_collector.problem import Refusal, problem
+from hozen_collector.problem import RefusedError, problem
 from hozen_hashes.errors import HozenError, InternalError, TryAgainError
 
 if TYPE_CHECKING:
@@ -134,11 +134,13 @@ def make_app(collector: Collector, live: LiveUploads, workers: Workers) -> Starl
 async def _not_found(_request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 404
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
-    return problem(Refusal(status, "there is nothing here", headers=headers))
+    return problem(RefusedError(status, "there is nothing here", headers=headers))
 
 
 async def _fault(_request: Request, _error: Exception) -> Response:
-    return problem(InternalError("the collector failed", hint="See its log; nothing was acknowledged."))
+    return problem(
+        InternalError("the collector failed", hint="See its log; nothing was acknowledged.")
+    )
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

@@ -14,7 +14,7 @@ from hozen_collector import durable, leaves
 from hozen_collector.clock import now_ns
 from hozen_collector.identity.authority import fingerprint
 from hozen_collector.index.models import Container, Custody, Start
-from hozen_collector.problem import Refusal
+from hozen_collector.problem import RefusedError
 from hozen_hashes import cms
 from hozen_hashes.digest import sha256_hex
 from hozen_hashes.errors import FormatError
@@ -82,9 +82,7 @@ def read_start(bundle: str, segment: bytes, signature: bytes) -> Announced:
     )
 
 
-def log_start(
-    collector: Collector, agent: str, announced: Announced
-) -> tuple[int, dict[str, str]]:
+def log_start(collector: Collector, agent: str, announced: Announced) -> tuple[int, dict[str, str]]:
     """Store and log the start of a capture; give the leaf and its receipt. The same start is logged once."""
     key = sha256_hex(announced.signature)
     now = now_ns()
@@ -152,7 +150,7 @@ def log_custody(collector: Collector, agent: str, note: Note) -> tuple[int, dict
     """Store and log a custody event; give the leaf and its receipt. The same event is logged once.
 
     Raises:
-        Refusal: 404, no bundle with this seal was accepted.
+        RefusedError: 404, no bundle with this seal was accepted.
     """
     for digest, data in note.attachments.items():
         path = collector.layout.attachments / digest[:2] / digest
@@ -167,7 +165,9 @@ def log_custody(collector: Collector, agent: str, note: Note) -> tuple[int, dict
         else:
             held = session.scalar(select(Container).where(Container.seal == note.seal).limit(1))
             if held is None:
-                raise Refusal(404, "no bundle with this seal is here", hint="Push the bundle first.")
+                raise RefusedError(
+                    404, "no bundle with this seal is here", hint="Push the bundle first."
+                )
             event = leaves.Event(
                 event="custody",
                 bundle=held.bundle,

@@ -42,7 +42,9 @@ def arm(words: str) -> None:
     """
     point, _, count = words.partition(":")
     if point not in POINTS or not (count or "1").isdecimal():
-        raise UsageError(f"HOZEN_FAULT names no point: {words}", hint=f"One of: {', '.join(POINTS)}")
+        raise UsageError(
+            f"HOZEN_FAULT names no point: {words}", hint=f"One of: {', '.join(POINTS)}"
+        )
     with _lock:
         _armed[point] = int(count or "1")
 

@@ -17,6 +17,7 @@ from hozen_collector.index.models import Job
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from sqlalchemy import Select
     from sqlalchemy.orm import Session
 
     from hozen_collector.index.engine import Index
@@ -70,9 +71,7 @@ def extend(index: Index, job: Claim, *, lease_seconds: int) -> None:
     """Keep a job that takes longer than its lease."""
     with index.write() as session:
         session.execute(
-            update(Job)
-            .where(Job.id == job.id)
-            .values(not_before=now_ns() + lease_seconds * SECOND)
+            update(Job).where(Job.id == job.id).values(not_before=now_ns() + lease_seconds * SECOND)
         )
 
 
@@ -99,14 +98,13 @@ def release_all(index: Index) -> None:
     """Give every lease back and every failed job another chance: at start, nobody else works here."""
     with index.write() as session:
         session.execute(
-            update(Job).where(Job.state.in_((READY, FAILED))).values(not_before=0, state=READY, attempts=0)
+            update(Job)
+            .where(Job.state.in_((READY, FAILED)))
+            .values(not_before=0, state=READY, attempts=0)
         )
 
 
-def _free():  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _free() -> Select[tuple[Job]]:
     return (
-        select(Job)
-        .where(Job.state == READY, Job.not_before <= now_ns())
-        .order_by(Job.id)
-        .limit(1)
+        select(Job).where(Job.state == READY, Job.not_before <= now_ns()).order_by(Job.id).limit(1)
     )

@@ -66,7 +66,11 @@ def append(session: Session, log_key: VerifierKey, event: Event) -> int:
     bundle = event.bundle or ""
     session.add(
         Leaf(
-            position=position, event=event.event, text=statement.encode(), bundle=bundle, created=now
+            position=position,
+            event=event.event,
+            text=statement.encode(),
+            bundle=bundle,
+            created=now,
         )
     )
     session.flush()

@@ -19,7 +19,15 @@ from hozen_collector.index.models import Leaf
 from hozen_hashes.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
 from hozen_hashes.errors import BadDataError, FormatError, HozenError, MismatchError
 from hozen_hashes.merkle import EMPTY_ROOT, HASH_SIZE
-from hozen_hashes.tiles import ENTRIES, WIDTH, Tile, encode_entries, parse_tile_path, read_entries, read_tile
+from hozen_hashes.tiles import (
+    ENTRIES,
+    WIDTH,
+    Tile,
+    encode_entries,
+    parse_tile_path,
+    read_entries,
+    read_tile,
+)
 from hozen_hashes.tiletree import TileTree
 from hozen_hashes.tlogproof import TlogProof
 
@@ -154,7 +162,10 @@ class TransparencyLog:
         missing = mark.size - tree.size
         entries = [entry for batch in self._all_leaves(tree.size) for entry in batch][:missing]
         written.update(tree.append(entries))
-        if TileTree(lambda path: written.get(path) or self._read(path), mark.size).root() != mark.root:
+        if (
+            TileTree(lambda path: written.get(path) or self._read(path), mark.size).root()
+            != mark.root
+        ):
             raise _rolled_back("the leaves do not lead to the high-water mark")
 
     def _repair(self) -> None:
@@ -233,7 +244,8 @@ class TransparencyLog:
             mark = Checkpoint(origin, int(size), base64.b64decode(root, validate=True))
         except ValueError as error:
             raise FormatError(
-                "the high-water mark is damaged", hint="Compare state/high-water with a backup of it."
+                "the high-water mark is damaged",
+                hint="Compare state/high-water with a backup of it.",
             ) from error
         if header != _MARK or end or origin != self._key.verifier.name:
             raise FormatError("the high-water mark belongs to another log")

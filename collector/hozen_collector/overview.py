@@ -100,7 +100,8 @@ class Overview:
             )
             found.extend(f"    {reason}" for reason in held.reasons[:5])
         found.extend(
-            f"{one.state}  {one.offset}/{one.length}  {one.case}  {one.bundle}" for one in self.uploads
+            f"{one.state}  {one.offset}/{one.length}  {one.case}  {one.bundle}"
+            for one in self.uploads
         )
         found.extend(f"failed job: {error}" for error in self.failed_jobs)
         return [safe_text(line) for line in found]
@@ -121,7 +122,9 @@ def overview(layout: Layout, index: Index) -> Overview:
             accepted_count=_count(session, store.ACCEPTED),
             quarantined_count=_count(session, store.QUARANTINED),
             agents=session.scalar(select(func.count()).select_from(Agent)) or 0,
-            failed_jobs=list(session.scalars(select(Job.error).where(Job.state == FAILED).limit(20))),
+            failed_jobs=list(
+                session.scalars(select(Job.error).where(Job.state == FAILED).limit(20))
+            ),
             leaves=leaves.count(session),
             origin=origin,
             checkpoint_size=size,

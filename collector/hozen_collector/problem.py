@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 TYPE_BASE: Final = "https://hozen.invalid/problems/"
 
 
-class Refusal(HozenError):
+class RefusedError(HozenError):
     """The request is refused with an HTTP status.
 
     Attributes:
@@ -54,7 +54,7 @@ _STATUS: Final[tuple[tuple[type[HozenError], int], ...]] = (
 
 def status_of(error: HozenError) -> int:
     """Give the HTTP status that `error` is answered with."""
-    if isinstance(error, Refusal):
+    if isinstance(error, RefusedError):
         return error.status
     return next((status for kind, status in _STATUS if isinstance(error, kind)), 500)
 
@@ -62,7 +62,7 @@ def status_of(error: HozenError) -> int:
 def problem(error: HozenError) -> Response:
     """Give the answer to a request that failed with `error`."""
     status = status_of(error)
-    headers = dict(error.headers) if isinstance(error, Refusal) else {}
+    headers = dict(error.headers) if isinstance(error, RefusedError) else {}
     if status in (503, 507):
         headers.setdefault("Retry-After", "30")
     name = type(error).__name__.removesuffix("Error").lower()

@@ -214,5 +214,7 @@ def _address(sock: socket.socket) -> Address:
 
 def _write_ports(collector: Collector, listen: Address, status: Address) -> None:
     body = {"pid": os.getpid(), "listen": listen.text, "status": status.text}
-    with contextlib.suppress(CannotWriteError):  # a full disk must not keep the collector from serving
+    with contextlib.suppress(
+        CannotWriteError
+    ):  # a full disk must not keep the collector from serving
         durable.write_file(collector.layout.ports, json.dumps(body).encode() + b"\n")

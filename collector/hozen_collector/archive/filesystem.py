@@ -44,7 +44,8 @@ class FilesystemArchive:
         durable.publish_link(source, target)
         if target.stat().st_size != size:
             raise InternalError(
-                f"the archive holds other bytes as {sha256}", hint="Verify the archive before anything else."
+                f"the archive holds other bytes as {sha256}",
+                hint="Verify the archive before anything else.",
             )
         faults.reach("archived")
 

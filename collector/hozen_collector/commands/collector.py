@@ -36,10 +36,15 @@ def init(directory: Path, name: str, hosts: tuple[str, ...]) -> None:
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--listen", default="127.0.0.1:8443", show_default=True, help="Where agents come.")
 @click.option(
-    "--status", default="127.0.0.1:8444", show_default=True, help="Where the status page is (loopback)."
+    "--status",
+    default="127.0.0.1:8444",
+    show_default=True,
+    help="Where the status page is (loopback).",
 )
 @click.option("--config", type=click.Path(path_type=Path), help="Settings (collector.yaml).")
-@click.option("--ready-fd", type=int, help="Write a line to this descriptor when ready, and close it.")
+@click.option(
+    "--ready-fd", type=int, help="Write a line to this descriptor when ready, and close it."
+)
 def serve(
     directory: Path, listen: str, status: str, config: Path | None, ready_fd: int | None
 ) -> None:
@@ -56,7 +61,9 @@ def token() -> None:
 
 @token.command(name="new", epilog=exit_status(0, 64, 73))
 @click.argument("directory", type=click.Path(path_type=Path))
-@click.option("--hosts", default="*", show_default=True, help="Host names it is good for (pattern).")
+@click.option(
+    "--hosts", default="*", show_default=True, help="Host names it is good for (pattern)."
+)
 @click.option(
     "--count", default=1, show_default=True, type=click.IntRange(1, 100_000), help="How many hosts."
 )

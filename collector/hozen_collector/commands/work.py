@@ -38,7 +38,9 @@ def init(directory: Path, *, name: str, hosts: Sequence[str]) -> None:
         CannotWriteError: the disk refuses.
     """
     if not _NAME.fullmatch(name):
-        raise UsageError(f"{name!r} is not a name", hint="Lower-case letters, digits, '.', '_', '-'.")
+        raise UsageError(
+            f"{name!r} is not a name", hint="Lower-case letters, digits, '.', '_', '-'."
+        )
     for host in hosts:
         _check_host(host)
     layout = Layout(directory.absolute())
@@ -57,7 +59,12 @@ def init(directory: Path, *, name: str, hosts: Sequence[str]) -> None:
     text = keys.card(made)
     durable.create_file(layout.card, text.encode(), mode=0o644)
     say(text)
-    tell(pick(en="keep this card apart from the collector", ja="このカードは収集サーバーとは別に保管してください"))
+    tell(
+        pick(
+            en="keep this card apart from the collector",
+            ja="このカードは収集サーバーとは別に保管してください",
+        )
+    )
 
 
 def serve(
@@ -138,11 +145,15 @@ def status(directory: Path, *, as_json: bool) -> None:
 
 def _write_token(path: Path, text: str) -> None:
     if path.exists():
-        raise UsageError(f"{path} exists", hint="Give a new file; a token is never added to another.")
+        raise UsageError(
+            f"{path} exists", hint="Give a new file; a token is never added to another."
+        )
     try:
         durable.create_file(path, text.encode() + b"\n")
     except CannotWriteError as error:
-        raise UsageError(f"the token cannot be written: {error}", hint="Give another --out.") from error
+        raise UsageError(
+            f"the token cannot be written: {error}", hint="Give another --out."
+        ) from error
 
 
 def _check_host(host: str) -> None:
@@ -150,7 +161,9 @@ def _check_host(host: str) -> None:
         ipaddress.ip_address(host)
         return
     if not _HOST.fullmatch(host):
-        raise UsageError(f"{host!r} is no host name or address", hint="Lower-case letters, digits, '-' and '.'.")
+        raise UsageError(
+            f"{host!r} is no host name or address", hint="Lower-case letters, digits, '-' and '.'."
+        )
 
 
 __all__ = ["FormatError", "init", "serve", "status", "token_new"]

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from hozen_collector.identity import enrolment
-from hozen_collector.problem import Refusal, problem
+from hozen_collector.problem import RefusedError, problem
 from hozen_collector.protocol import certificate_of
 from hozen_hashes.errors import DeniedError, HozenError, InternalError
 from hozen_hashes.jsonl import parse_object
@@ -67,7 +67,8 @@ async def identity(request: Request) -> str:
     agent = await blocking(_look_up, collector_of(request), certificate)
     if agent is None:
         raise DeniedError(
-            "this certificate is not enrolled here, or was revoked", hint="Ask the custodian; enrol again."
+            "this certificate is not enrolled here, or was revoked",
+            hint="Ask the custodian; enrol again.",
         )
     return agent
 
@@ -76,7 +77,7 @@ async def json_body(request: Request, *, max_bytes: int) -> dict[str, Any]:
     """Give the request's JSON object.
 
     Raises:
-        Refusal: 413, larger than `max_bytes`; 408, the client is too slow.
+        RefusedError: 413, larger than `max_bytes`; 408, the client is too slow.
         FormatError: not one JSON object.
     """
     body = bytearray()
@@ -85,9 +86,9 @@ async def json_body(request: Request, *, max_bytes: int) -> dict[str, Any]:
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > max_bytes:
-                    raise Refusal(413, f"the body is larger than {max_bytes} bytes")
+                    raise RefusedError(413, f"the body is larger than {max_bytes} bytes")
     except TimeoutError as error:
-        raise Refusal(408, "the request took too long") from error
+        raise RefusedError(408, "the request took too long") from error
     return parse_object(bytes(body), what="the request", max_bytes=max_bytes)
 
 

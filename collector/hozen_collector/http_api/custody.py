@@ -18,7 +18,7 @@ from hozen_collector.http_api.common import (
     ok,
     route,
 )
-from hozen_collector.problem import Refusal
+from hozen_collector.problem import RefusedError
 from hozen_hashes.errors import FormatError
 
 if TYPE_CHECKING:
@@ -41,7 +41,9 @@ async def receipt(request: Request) -> Response:
     if _KEY.fullmatch(key):
         found = await blocking(collector_of(request).receipts.find, key)
     if found is None:
-        raise Refusal(404, "there is no receipt", hint="It comes when the bundle was verified and archived.")
+        raise RefusedError(
+            404, "there is no receipt", hint="It comes when the bundle was verified and archived."
+        )
     return ok({"files": found})
 
 
@@ -63,7 +65,7 @@ async def custody(request: Request) -> Response:
     agent = await identity(request)
     seal = request.path_params["seal"]
     if not _HASH.fullmatch(seal):
-        raise Refusal(404, "this is not a seal")
+        raise RefusedError(404, "this is not a seal")
     body = await json_body(request, max_bytes=MAX_CUSTODY)
     name = body.get("name")
     if not isinstance(name, str) or not _EVENT_NAME.fullmatch(name):

@@ -9,7 +9,7 @@ from starlette.routing import Route
 
 from hozen_collector.clock import now_ns
 from hozen_collector.http_api.common import blocking, collector_of, ok, route
-from hozen_collector.problem import Refusal
+from hozen_collector.problem import RefusedError
 from hozen_hashes.errors import FormatError
 from hozen_hashes.names import rfc3339
 
@@ -38,9 +38,9 @@ async def tile(request: Request) -> Response:
     try:
         data = await blocking(collector_of(request).log.tile, path)
     except FormatError as error:
-        raise Refusal(404, "there is no such tile") from error
+        raise RefusedError(404, "there is no such tile") from error
     if data is None:
-        raise Refusal(404, "there is no such tile")
+        raise RefusedError(404, "there is no such tile")
     return Response(
         data,
         media_type="application/octet-stream",

@@ -104,7 +104,12 @@ class Authority:
         return Pair(key, self._sign(builder.add_extension(names, critical=False)))
 
     def transport(
-        self, key: ec.EllipticCurvePublicKey, agent_id: str, days: int, *, now: datetime | None = None
+        self,
+        key: ec.EllipticCurvePublicKey,
+        agent_id: str,
+        days: int,
+        *,
+        now: datetime | None = None,
     ) -> x509.Certificate:
         """Issue a TLS client certificate with the URI `hozen://agent/<agent_id>`."""
         builder = self._agent(key, agent_id, days, now=now)
@@ -112,7 +117,12 @@ class Authority:
         return self._sign(builder.add_extension(usage, critical=False))
 
     def evidence(
-        self, key: ec.EllipticCurvePublicKey, agent_id: str, days: int, *, now: datetime | None = None
+        self,
+        key: ec.EllipticCurvePublicKey,
+        agent_id: str,
+        days: int,
+        *,
+        now: datetime | None = None,
     ) -> x509.Certificate:
         """Issue a certificate that seals bundles: digitalSignature only, no TLS usage."""
         return self._sign(self._agent(key, agent_id, days, now=now))
@@ -129,7 +139,9 @@ class Authority:
     ) -> x509.CertificateBuilder:
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         issuer = self.root.certificate
-        builder = _builder(subject, issuer.subject, key, days, now=now, limit=issuer.not_valid_after_utc)
+        builder = _builder(
+            subject, issuer.subject, key, days, now=now, limit=issuer.not_valid_after_utc
+        )
         builder = builder.add_extension(
             x509.BasicConstraints(ca=False, path_length=None), critical=True
         )

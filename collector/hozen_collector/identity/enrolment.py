@@ -155,9 +155,7 @@ def vouched_for(session: Session, certificate_sha256: str) -> bool:
 
 
 def _known(session: Session, request: Request) -> Enrolled | None:
-    agent = session.scalar(
-        select(Agent).where(Agent.transport_key == _key_hash(request.transport))
-    )
+    agent = session.scalar(select(Agent).where(Agent.transport_key == _key_hash(request.transport)))
     if agent is None:
         return None
     query = select(Certificate).where(Certificate.agent_id == agent.id)

@@ -68,7 +68,9 @@ def parse_token(text: str) -> TokenText:
         raise FormatError("this is not a Hozen token", hint=_ASK)
     encoded = text[len(PREFIX) :]
     try:
-        body = json.loads(base64.b64decode(encoded + "=" * (-len(encoded) % 4), b"-_", validate=True))
+        body = json.loads(
+            base64.b64decode(encoded + "=" * (-len(encoded) % 4), b"-_", validate=True)
+        )
     except (binascii.Error, ValueError, RecursionError) as error:
         raise FormatError("the token is damaged", hint=_ASK) from error
     if not isinstance(body, dict):

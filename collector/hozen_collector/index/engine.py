@@ -118,7 +118,9 @@ def _meaning(error: sqlalchemy.exc.DBAPIError) -> Exception:
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return TryAgainError("the collector's database is busy", hint="Try again soon.")
     if name.startswith("SQLITE_FULL"):
-        return durable.cannot_write("the database", OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))
+        return durable.cannot_write(
+            "the database", OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        )
     if name.startswith(("SQLITE_IOERR", "SQLITE_READONLY", "SQLITE_CANTOPEN")):
         return durable.cannot_write("the database", OSError(errno.EIO, os.strerror(errno.EIO)))
     return InternalError(f"the database refused: {error.orig}", hint="This is a fault of Hozen.")

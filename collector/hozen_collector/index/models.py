@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Text
+from typing import ClassVar
+
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
 class Base(DeclarativeBase):
     """The metadata that migrations are compared with."""
 
-    type_annotation_map = {int: BigInteger, str: Text, bytes: LargeBinary}  # noqa: RUF012
+    # SQLite's INTEGER has 64 bits, and only it numbers rows by itself.
+    type_annotation_map: ClassVar = {
+        int: BigInteger().with_variant(Integer, "sqlite"),
+        str: Text,
+        bytes: LargeBinary,
+    }
 
 
 class Token(Base):
@@ -25,7 +32,7 @@ class Token(Base):
 
 
 class Agent(Base):
-    """An enrolled identity. `transport_key` is the SHA-256 of its public key, so that a lost answer can be asked for again."""
+    """An enrolled identity; by `transport_key` (SHA-256 of its public key) a lost answer can be asked for again."""
 
     __tablename__ = "agent"
     id: Mapped[str] = mapped_column(primary_key=True)
@@ -49,7 +56,10 @@ class Certificate(Base):
 
 
 class Upload(Base):
-    """One tus upload. `offset` counts durable bytes; `state` is receiving, verifying, accepted, quarantined, expired or terminated."""
+    """One tus upload.
+
+    `offset` counts durable bytes; `state` is receiving, verifying, accepted, quarantined, expired or terminated.
+    """
 
     __tablename__ = "upload"
     id: Mapped[str] = mapped_column(primary_key=True)

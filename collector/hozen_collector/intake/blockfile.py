@@ -1,4 +1,4 @@
-"""Writes a growing file past the page cache (O_DIRECT), so that a large ingest neither stalls in fsync nor evicts others.
+"""Writes a growing file past the page cache (O_DIRECT): a large ingest neither stalls in fsync nor evicts others.
 
 Falls back to buffered writes with sync_file_range where the file system refuses O_DIRECT (collector research §0).
 """

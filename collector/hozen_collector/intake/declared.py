@@ -72,7 +72,9 @@ def _decode(value: str, key: str) -> str:
     try:
         return base64.b64decode(value, validate=True).decode("utf-8")
     except (binascii.Error, ValueError) as error:
-        raise FormatError(f"Upload-Metadata: {key} is not base64 of UTF-8", hint=_REQUIRED) from error
+        raise FormatError(
+            f"Upload-Metadata: {key} is not base64 of UTF-8", hint=_REQUIRED
+        ) from error
 
 
 def _checked(declared: Declared) -> Declared:
@@ -84,10 +86,14 @@ def _checked(declared: Declared) -> Declared:
         raise FormatError("kind is none of bundle, partial, encrypted")
     if not _HASH.fullmatch(declared.sha256):
         raise FormatError("sha256 is not 64 lower-case hexadecimal digits")
-    if not _HASH.fullmatch(declared.seal) and not (declared.kind == "partial" and not declared.seal):
+    if not _HASH.fullmatch(declared.seal) and not (
+        declared.kind == "partial" and not declared.seal
+    ):
         raise FormatError("seal is not 64 lower-case hexadecimal digits")
     if not _FILENAME.fullmatch(declared.filename) or ".." in declared.filename:
-        raise FormatError("filename is not a plain file name", hint="Letters, digits, '.', '_' and '-'.")
+        raise FormatError(
+            "filename is not a plain file name", hint="Letters, digits, '.', '_' and '-'."
+        )
     if not 1 <= len(declared.case) <= _MAX_CASE or not declared.case.isprintable():
         raise FormatError("case is empty, too long, or has control characters")
     return declared

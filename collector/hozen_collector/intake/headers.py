@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from hozen_collector.problem import Refusal
+from hozen_collector.problem import RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,11 +38,14 @@ def check_version(headers: Mapping[str, str]) -> None:
     """Return if the client speaks tus 1.0.0.
 
     Raises:
-        Refusal: 412, with the versions we speak.
+        RefusedError: 412, with the versions we speak.
     """
     if headers.get("tus-resumable") != VERSION:
-        raise Refusal(
-            412, "Tus-Resumable is not 1.0.0", headers={"Tus-Version": VERSION}, hint="Send Tus-Resumable: 1.0.0."
+        raise RefusedError(
+            412,
+            "Tus-Resumable is not 1.0.0",
+            headers={"Tus-Version": VERSION},
+            hint="Send Tus-Resumable: 1.0.0.",
         )
 
 
@@ -50,13 +53,13 @@ def upload_length(headers: Mapping[str, str]) -> int:
     """Give the declared length in bytes; deferred lengths are refused on purpose.
 
     Raises:
-        Refusal: 400.
+        RefusedError: 400.
     """
     if "upload-defer-length" in headers:
-        raise Refusal(400, "a deferred length is not accepted", hint="Send Upload-Length.")
+        raise RefusedError(400, "a deferred length is not accepted", hint="Send Upload-Length.")
     length = _decimal(headers, "upload-length")
     if length == 0:
-        raise Refusal(400, "an empty container is not accepted")
+        raise RefusedError(400, "an empty container is not accepted")
     return length
 
 
@@ -64,7 +67,7 @@ def upload_offset(headers: Mapping[str, str]) -> int:
     """Give the offset at which the client goes on.
 
     Raises:
-        Refusal: 400.
+        RefusedError: 400.
     """
     return _decimal(headers, "upload-offset")
 
@@ -73,7 +76,7 @@ def content_length(headers: Mapping[str, str]) -> int | None:
     """Give the length of the body, or None where it is chunked.
 
     Raises:
-        Refusal: 400.
+        RefusedError: 400.
     """
     return _decimal(headers, "content-length") if "content-length" in headers else None
 
@@ -82,36 +85,38 @@ def check_content_type(headers: Mapping[str, str]) -> None:
     """Return if the body is a piece of an upload.
 
     Raises:
-        Refusal: 415.
+        RefusedError: 415.
     """
     if headers.get("content-type") != CONTENT_TYPE:
-        raise Refusal(415, f"the content type is not {CONTENT_TYPE}")
+        raise RefusedError(415, f"the content type is not {CONTENT_TYPE}")
 
 
 def upload_checksum(headers: Mapping[str, str]) -> Checksum | None:
     """Give what the body must hash to, or None.
 
     Raises:
-        Refusal: 400, the algorithm is not ours or the value is not a digest of it.
+        RefusedError: 400, the algorithm is not ours or the value is not a digest of it.
     """
     value = headers.get("upload-checksum")
     if value is None:
         return None
     algorithm, _, encoded = value.partition(" ")
     if algorithm not in ALGORITHMS:
-        raise Refusal(400, "the checksum algorithm is not accepted", hint=f"One of {','.join(ALGORITHMS)}.")
+        raise RefusedError(
+            400, "the checksum algorithm is not accepted", hint=f"One of {','.join(ALGORITHMS)}."
+        )
     try:
         digest = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
         digest = b""
     checksum = Checksum(algorithm, digest)
     if len(digest) != checksum.new().digest_size:
-        raise Refusal(400, "Upload-Checksum is not a digest in base64")
+        raise RefusedError(400, "Upload-Checksum is not a digest in base64")
     return checksum
 
 
 def _decimal(headers: Mapping[str, str], name: str) -> int:
     value = headers.get(name, "")
     if not _DECIMAL.fullmatch(value) or int(value) >= 1 << 63:
-        raise Refusal(400, f"{name} is missing or not a number")
+        raise RefusedError(400, f"{name} is missing or not a number")
     return int(value)

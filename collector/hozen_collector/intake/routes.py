@@ -15,7 +15,7 @@ from hozen_collector.http_api.common import blocking, collector_of, identity, li
 from hozen_collector.intake import headers, store
 from hozen_collector.intake.declared import Declared, parse_metadata
 from hozen_collector.intake.sink import Sink
-from hozen_collector.problem import Refusal
+from hozen_collector.problem import RefusedError
 from hozen_hashes.errors import FormatError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ async def create(request: Request) -> Response:
     body = headers.content_length(request.headers)
     with_upload = request.headers.get("content-type") == headers.CONTENT_TYPE and body != 0
     if with_upload and body is not None and body > length:
-        raise Refusal(413, "the body is longer than Upload-Length")
+        raise RefusedError(413, "the body is longer than Upload-Length")
     checksum = headers.upload_checksum(request.headers) if with_upload else None
     upload = await blocking(collector_of(request).store.create, agent, declared, length)
     offset = await _receive(request, upload, 0, checksum) if with_upload else 0
@@ -87,7 +87,7 @@ async def patch(request: Request) -> Response:
     upload = await _upload(request, agent)
     body = headers.content_length(request.headers)
     if body is not None and offset + body > upload.length:
-        raise Refusal(413, "the body goes beyond Upload-Length")
+        raise RefusedError(413, "the body goes beyond Upload-Length")
     reached = await _receive(request, upload, offset, checksum)
     return _answer(204, _progress(request, upload, reached))
 
@@ -100,7 +100,7 @@ async def delete(request: Request) -> Response:
     upload = await _upload(request, agent)
     await live_of(request).preempt(upload.id)
     if (await _upload(request, agent)).state in store.FINISHED:
-        raise Refusal(403, "a finished upload is evidence and is not deleted")
+        raise RefusedError(403, "a finished upload is evidence and is not deleted")
     await blocking(collector_of(request).store.end, upload.id, store.TERMINATED)
     return _answer(204, {})
 
@@ -132,7 +132,9 @@ async def overridden(request: Request) -> Response:
 @route
 async def _no_method(request: Request) -> Response:
     await identity(request)
-    raise Refusal(405, "this method is not served here", headers={"Allow": "GET, HEAD, PATCH, DELETE"})
+    raise RefusedError(
+        405, "this method is not served here", headers={"Allow": "GET, HEAD, PATCH, DELETE"}
+    )
 
 
 async def _receive(
@@ -143,7 +145,7 @@ async def _receive(
     async with live.turn(upload.id) as turn:
         upload = await _upload(request, upload.agent_id)
         if upload.state != store.RECEIVING or upload.offset != offset:
-            raise Refusal(
+            raise RefusedError(
                 409,
                 f"the upload stands at {upload.offset}, not at {offset}",
                 hint="Ask with HEAD, then go on from there.",
@@ -182,7 +184,7 @@ def _sink(
     )
 
 
-async def _fill(request: Request, sink: Sink, turn: Turn, room: int) -> Refusal | None:
+async def _fill(request: Request, sink: Sink, turn: Turn, room: int) -> RefusedError | None:
     """Move the body into the sink; give why it ended early, or None."""
     loop = asyncio.get_running_loop()
     idle = collector_of(request).settings.idle_timeout
@@ -191,7 +193,7 @@ async def _fill(request: Request, sink: Sink, turn: Turn, room: int) -> Refusal 
             turn.watch(deadline)
             async for chunk in request.stream():
                 if len(chunk) > room:
-                    return Refusal(413, "the body goes beyond Upload-Length")
+                    return RefusedError(413, "the body goes beyond Upload-Length")
                 room -= len(chunk)
                 if chunk:
                     await sink.put(chunk)
@@ -199,17 +201,19 @@ async def _fill(request: Request, sink: Sink, turn: Turn, room: int) -> Refusal 
                     deadline.reschedule(loop.time() + idle)
     except TimeoutError:
         if turn.stopped:
-            return Refusal(409, "a later request goes on with this upload", hint="Ask with HEAD.")
-        return Refusal(408, "no byte came for too long", hint="Ask with HEAD, then go on from there.")
+            return RefusedError(409, "a later request goes on with this upload", hint="Ask with HEAD.")
+        return RefusedError(
+            408, "no byte came for too long", hint="Ask with HEAD, then go on from there."
+        )
     except ClientDisconnect:
-        return Refusal(400, "the connection was lost")
+        return RefusedError(400, "the connection was lost")
     return None
 
 
-async def _settle(sink: Sink, early: Refusal | None, checksum: headers.Checksum | None) -> int:
+async def _settle(sink: Sink, early: RefusedError | None, checksum: headers.Checksum | None) -> int:
     """End the sink: all that came is made durable, or nothing of it where the checksum does not allow it."""
     if checksum is not None and (early is not None or not await blocking(sink.join_hash)):
-        raise early or Refusal(_MISMATCH, "the body does not have the checksum that came with it")
+        raise early or RefusedError(_MISMATCH, "the body does not have the checksum that came with it")
     return await blocking(sink.finish)
 
 
@@ -222,7 +226,7 @@ def _declared(request: Request) -> Declared:
     try:
         return parse_metadata(request.headers.get("upload-metadata", ""))
     except FormatError as error:
-        raise Refusal(400, str(error), hint=error.hint) from error
+        raise RefusedError(400, str(error), hint=error.hint) from error
 
 
 def _words(upload: Upload) -> Declared:

@@ -28,7 +28,9 @@ QUEUE: Final = 16 << 20
 class Lane:
     """A thread that takes chunks in order and remembers its first error; later chunks are then dropped."""
 
-    def __init__(self, name: str, take: Callable[[bytes], None], done: Callable[[int], None]) -> None:
+    def __init__(
+        self, name: str, take: Callable[[bytes], None], done: Callable[[int], None]
+    ) -> None:
         self._take = take
         self._done = done
         self._chunks: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()

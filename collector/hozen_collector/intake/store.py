@@ -14,7 +14,7 @@ from hozen_collector.clock import SECOND, now_ns
 from hozen_collector.durable import FullError
 from hozen_collector.index.models import Upload
 from hozen_collector.intake import blockfile
-from hozen_collector.problem import Refusal
+from hozen_collector.problem import RefusedError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +50,7 @@ class UploadStore:
         """Make an upload with room set aside for all of it, durably.
 
         Raises:
-            Refusal: 413, larger than allowed or beyond the quota of the identity.
+            RefusedError: 413, larger than allowed or beyond the quota of the identity.
             FullError: there is not enough room; nothing was written.
         """
         self._check_quota(agent_id, length)
@@ -86,26 +86,26 @@ class UploadStore:
         """Give the upload of this identity.
 
         Raises:
-            Refusal: 404, unknown or another's; 410, expired or terminated.
+            RefusedError: 404, unknown or another's; 410, expired or terminated.
         """
         with self._index.read() as session:
             upload = session.get(Upload, upload_id)
         if upload is None or upload.agent_id != agent_id:
-            raise Refusal(404, "there is no such upload", hint="Create a new one.")
+            raise RefusedError(404, "there is no such upload", hint="Create a new one.")
         if upload.state in (EXPIRED, TERMINATED):
-            raise Refusal(410, f"the upload was {upload.state}", hint="Create a new one.")
+            raise RefusedError(410, f"the upload was {upload.state}", hint="Create a new one.")
         return upload
 
     def commit(self, upload_id: str, offset: int) -> None:
         """Acknowledge bytes that are durable; at the full length the verification is promised with it.
 
         Raises:
-            Refusal: 410, the upload was ended meanwhile.
+            RefusedError: 410, the upload was ended meanwhile.
         """
         with self._index.write() as session:
             upload = session.get(Upload, upload_id)
             if upload is None or upload.state != RECEIVING or offset > upload.length:
-                raise Refusal(410, "the upload was ended meanwhile")
+                raise RefusedError(410, "the upload was ended meanwhile")
             upload.offset = max(upload.offset, offset)
             upload.touched = now_ns()
             if upload.offset == upload.length:
@@ -159,14 +159,17 @@ class UploadStore:
 
     def _check_quota(self, agent_id: str, length: int) -> None:
         if length > self._settings.max_upload:
-            raise Refusal(413, f"the container is larger than {self._settings.max_upload} bytes")
+            raise RefusedError(413, f"the container is larger than {self._settings.max_upload} bytes")
         query = select(func.count(), func.coalesce(func.sum(Upload.length), 0)).where(
             Upload.agent_id == agent_id, Upload.state == RECEIVING
         )
         with self._index.read() as session:
             count, size = session.execute(query).one()
-        if count >= self._settings.max_open_uploads or size + length > self._settings.max_open_bytes:
-            raise Refusal(
+        if (
+            count >= self._settings.max_open_uploads
+            or size + length > self._settings.max_open_bytes
+        ):
+            raise RefusedError(
                 413,
                 "this identity has too many unfinished uploads",
                 hint="Finish or delete one (DELETE), then try again.",
@@ -180,4 +183,3 @@ class UploadStore:
                 "the collector has no room for this container",
                 hint="Free space on the collector's disk, then push again; nothing was lost.",
             )
-

@@ -1,4 +1,7 @@
 """placeholder"""
+
 from starlette.applications import Starlette
+
+
 def make_status_app(collector, port):
     return Starlette(routes=[])
