@@ -1,0 +1,111 @@
+"""Options that several reading commands share: roots, log keys, age identities, times, each read from its file."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hozen_hashes.errors import FormatError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cryptography import x509
+
+    from hozen_hashes.agekeys import Identity
+    from hozen_hashes.note import VerifierKey
+
+_MAX_FILE = 1 << 20
+_SEAL = re.compile(r"[0-9a-f]{64}")
+
+
+def read_file(path: str | Path, *, what: str) -> bytes:
+    """Return a small file.
+
+    Raises:
+        UsageError: it cannot be read.
+        FormatError: it is larger than 1 MiB.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            data = file.read(_MAX_FILE + 1)
+    except OSError as error:
+        raise UsageError(
+            f"cannot read the {what} {path}: {error.strerror}", hint="give a readable file"
+        ) from error
+    if len(data) > _MAX_FILE:
+        raise FormatError(f"{path} is larger than {_MAX_FILE} bytes; it is no {what}")
+    return data
+
+
+def roots(files: Iterable[str]) -> tuple[x509.Certificate, ...]:
+    """Return the certificates of all PEM files; FormatError for a file without one."""
+    from hozen_hashes.certificates import load_certificates
+
+    found: list[x509.Certificate] = []
+    for file in files:
+        certificates = load_certificates(read_file(file, what="root certificate"))
+        if not certificates:
+            raise FormatError(f"{file} holds no certificate", hint="--root takes a PEM file")
+        found.extend(certificates)
+    return tuple(found)
+
+
+def log_keys(files: Iterable[str]) -> tuple[VerifierKey, ...]:
+    """Return the log keys of all files, one vkey line each."""
+    from hozen_hashes.note import parse_vkey
+
+    return tuple(parse_vkey(read_file(file, what="log key").rstrip(b"\r\n")) for file in files)
+
+
+def age_identities(files: Iterable[str]) -> tuple[Identity, ...]:
+    """Return the age identities of all files."""
+    from hozen_hashes.agekeys import read_identities
+
+    found: list[Identity] = []
+    for file in files:
+        try:
+            text = read_file(file, what="age identity").decode()
+        except UnicodeDecodeError as error:
+            raise FormatError(f"{file} is no age identity file") from error
+        found.extend(read_identities(text))
+    return tuple(found)
+
+
+def seal(text: str | None) -> str | None:
+    """Return the seal in its one spelling; blanks, as on a printed card, and upper case are taken."""
+    if text is None:
+        return None
+    found = re.sub(r"[\s:-]", "", text).lower()
+    if not _SEAL.fullmatch(found):
+        raise UsageError(
+            "--seal is not 64 hexadecimal digits", hint="copy the root digest from the card or form"
+        )
+    return found
+
+
+def moment(text: str | None) -> datetime:
+    """Return the time that `--at` names, or the present.
+
+    Raises:
+        UsageError: neither RFC 3339 with a zone nor seconds since 1970.
+    """
+    if text is None:
+        return datetime.now(UTC)
+    try:
+        if text.isascii() and text.isdecimal():
+            return datetime.fromtimestamp(int(text), UTC)
+        found = datetime.fromisoformat(text)
+    except (ValueError, OverflowError, OSError) as error:
+        raise _no_time(text) from error
+    if found.tzinfo is None:
+        raise _no_time(text)
+    return found.astimezone(UTC)
+
+
+def _no_time(text: str) -> UsageError:
+    return UsageError(
+        f"--at {text!r} is not a time", hint="write 2028-06-30T09:00:00Z, or seconds since 1970"
+    )

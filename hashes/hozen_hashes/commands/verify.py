@@ -1,0 +1,188 @@
+"""`hozen verify`: whether a bundle is unchanged, who sealed it, and since when it exists."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hozen_hashes import cli
+from hozen_hashes.errors import HozenError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from cryptography import x509
+
+    from hozen_hashes.agekeys import Identity
+    from hozen_hashes.note import VerifierKey
+    from hozen_hashes.verify import VerificationReport
+
+_MISMATCH = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What one call asks for, read from its options."""
+
+    roots: tuple[x509.Certificate, ...]
+    log_keys: tuple[VerifierKey, ...]
+    seal: str | None
+    receipt: Mapping[str, bytes] | None
+    operator_expected: bool
+    identities: tuple[Identity, ...]
+    at: datetime
+
+
+@click.command(epilog=cli.exit_status(0, 1, 2, 64, 65))
+@click.argument("bundles", nargs=-1, required=True, metavar="BUNDLE...")
+@click.option(
+    "--root",
+    "root_files",
+    multiple=True,
+    metavar="PEM",
+    help="Root certificate, obtained by another way than the bundle; may be repeated.",
+)
+@click.option(
+    "--log-key",
+    "log_key_files",
+    multiple=True,
+    metavar="FILE",
+    help="Key (vkey line) of the collector's log, obtained from outside; may be repeated.",
+)
+@click.option(
+    "--receipt",
+    metavar="DIR",
+    help="Receipt directory; default: <bundle>.proofs/receipt when it is there.",
+)
+@click.option(
+    "--seal", metavar="HEX", help="Root digest (seal) as it was written down at the capture."
+)
+@click.option(
+    "--operator", "operator_expected", is_flag=True, help="An operator signature must be there."
+)
+@click.option(
+    "--identity",
+    "identity_files",
+    multiple=True,
+    metavar="AGEFILE",
+    help="age identity that opens an encrypted bundle.",
+)
+@click.option(
+    "--at",
+    metavar="TIME",
+    help="Judge certificates as of this time (RFC 3339 or seconds since 1970); default: now.",
+)
+@cli.json_option
+def verify(
+    *,
+    bundles: tuple[str, ...],
+    root_files: tuple[str, ...],
+    log_key_files: tuple[str, ...],
+    receipt: str | None,
+    seal: str | None,
+    operator_expected: bool,
+    identity_files: tuple[str, ...],
+    at: str | None,
+    as_json: bool,
+) -> int:
+    """Check that a bundle is unchanged, and who sealed it, and since when it exists.
+
+    BUNDLE is a file, the first volume (.zip.001), an unpacked directory, or - for standard input. Nothing is
+    written. Without something from outside (--root, --log-key or --seal) a bundle can be shown to be consistent,
+    but not whose it is: the result is then "not verifiable".
+
+    \b
+    Examples:
+      hozen verify hz-….zip --root root.pem
+      hozen verify hz-….zip --seal 5f3a…  --log-key log.vkey
+      hozen verify hz-….zip --root root.pem --at 2038-11-23T00:00:00Z
+    """  # noqa: D301 - click's mark
+    from hozen_hashes.commands import inputs
+    from hozen_hashes.proofs import read_receipt
+
+    request = Request(
+        roots=inputs.roots(root_files),
+        log_keys=inputs.log_keys(log_key_files),
+        seal=inputs.seal(seal),
+        receipt=None if receipt is None else read_receipt(Path(receipt)),
+        operator_expected=operator_expected,
+        identities=inputs.age_identities(identity_files),
+        at=inputs.moment(at),
+    )
+    codes, documents = [], []
+    for bundle in bundles:
+        try:
+            report = check(bundle, request)
+        except HozenError as error:
+            codes.append(error.exit_code)
+            if len(bundles) == 1 and not as_json:
+                raise
+            cli.error(f"{bundle}: {error}", hint=error.hint)
+            documents.append(
+                {"bundle": cli.safe_text(bundle), "error": str(error), "exit_code": error.exit_code}
+            )
+            continue
+        codes.append(report.exit_code)
+        if as_json:
+            from hozen_hashes.verify.asjson import as_json as document
+
+            documents.append({"bundle": cli.safe_text(bundle), **document(report)})
+        else:
+            show(report, bundle)
+    if as_json:
+        cli.emit_json({"format": "hozen-verification/1", "bundles": documents})
+    return _worst(codes)
+
+
+def check(bundle: str, request: Request) -> VerificationReport:
+    """Return the report of one bundle, with the proofs that lie beside it.
+
+    Raises:
+        HozenError: it is no bundle, or cannot be opened.
+    """
+    from hozen_hashes import proofs
+    from hozen_hashes.opened import open_bundle
+    from hozen_hashes.verify import Anchors
+    from hozen_hashes.verify import verify as run
+
+    beside = proofs.proofs_directory(Path(bundle)) if bundle != "-" else Path("/nonexistent")
+    receipt = request.receipt
+    if receipt is None and (beside / "receipt").is_dir():
+        receipt = proofs.read_receipt(beside / "receipt")
+    anchors = Anchors(
+        roots=request.roots,
+        seal=request.seal,
+        log_keys=request.log_keys,
+        receipt=receipt,
+        receipt_named=request.receipt is not None,
+        custody=proofs.read_custody(beside),
+        operator=proofs.read_operator(beside),
+        operator_expected=request.operator_expected,
+    )
+    with open_bundle(bundle, stdin=sys.stdin.buffer, identities=request.identities) as opened:
+        return run(opened, anchors=anchors, at=request.at)
+
+
+def show(report: VerificationReport, bundle: str) -> None:
+    """Print the report; with -q only the verdict."""
+    from hozen_hashes.commands import verifytext
+    from hozen_hashes.words import Words
+
+    words = Words(cli.lang())
+    if cli.settings.verbosity < 0:
+        found = verifytext.verdict_lines(report, words, name=bundle)
+    else:
+        loud = cli.settings.verbosity > 0
+        found = verifytext.lines(report, words, name=bundle, everything=loud)
+    for line in found:
+        cli.say(line)
+
+
+def _worst(codes: list[int]) -> int:
+    """Return 1 when anything is a mismatch, else the largest code: an error before 検証不能 before 一致."""
+    return _MISMATCH if _MISMATCH in codes else max(codes)

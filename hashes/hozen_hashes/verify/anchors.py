@@ -1,0 +1,43 @@
+"""What the caller knows from outside the bundle (bundle-v1 §11): without it origin is 検証不能."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from cryptography import x509
+
+    from hozen_hashes.note import VerifierKey
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anchors:
+    """Everything from outside; all of it optional.
+
+    Attributes:
+        roots: root certificates, their fingerprint compared by another way.
+        seal: the root digest as it was written down, 64 lower-case hexadecimal digits.
+        log_keys: keys of transparency logs.
+        receipt: files of a receipt directory by name; None when there is none.
+        receipt_named: the caller named the receipt; otherwise it was found beside the bundle.
+        custody: files of `custody/` by name, in any order.
+        operator: `operator.p7s` and `statement.txt` by name.
+        operator_expected: the operator's signature must be there (step 15).
+    """
+
+    roots: tuple[x509.Certificate, ...] = ()
+    seal: str | None = None
+    log_keys: tuple[VerifierKey, ...] = ()
+    receipt: Mapping[str, bytes] | None = None
+    receipt_named: bool = False
+    custody: Mapping[str, bytes] = field(default_factory=dict)
+    operator: Mapping[str, bytes] = field(default_factory=dict)
+    operator_expected: bool = False
+
+    @property
+    def given(self) -> bool:
+        """Whether anything from outside can vouch for who made the bundle."""
+        return bool(self.roots or self.log_keys)

@@ -1,0 +1,86 @@
+"""Steps 12 to 15 of bundle-v1 §11: what others state about the bundle: receipt, time, custody, operator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from hozen_hashes.errors import BadDataError, MismatchError
+from hozen_hashes.names import rfc3339
+from hozen_hashes.receipt import PartState, verify_receipt
+from hozen_hashes.verify.reading import SEALED, SIGNATURE
+from hozen_hashes.verify.report import Note, Result, StepResult
+from hozen_hashes.verify.steps_files import step
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from hozen_hashes.receipt import VerifiedReceipt
+    from hozen_hashes.verify.anchors import Anchors
+    from hozen_hashes.verify.reading import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Receipted:
+    """Step 12 with what an anchored receipt gives.
+
+    Attributes:
+        vouched: the receipt is for this seal and this signature, and somebody from outside vouches for it.
+        moment: nanoseconds since 1970 at which the collector had the signature; None unless vouched.
+        by: the log's origin, empty unless vouched.
+    """
+
+    step: StepResult
+    vouched: bool = False
+    moment: int | None = None
+    by: str = ""
+
+
+def receipt(reading: Reading, anchors: Anchors, at: datetime) -> Receipted:
+    """Step 12: the receipt's statement is about this bundle, logged, and signed by a known log or root."""
+    if anchors.receipt is None:
+        return Receipted(StepResult(12, Result.NOT_RUN, (Note("no-receipt"),)))
+    p7s = reading.kept.get(SIGNATURE)
+    try:
+        verified = verify_receipt(
+            anchors.receipt,
+            seal=reading.hashes.get(SEALED),
+            container=None,
+            signature=None if p7s is None else sha256(p7s).hexdigest(),
+            at=at,
+            roots=anchors.roots,
+            log_keys=anchors.log_keys,
+            bundle=reading.bundle_id,
+        )
+    except (BadDataError, MismatchError) as error:
+        return Receipted(step(12, [Note("receipt", {"reason": str(error)})]))
+    return _judged(verified)
+
+
+def _judged(verified: VerifiedReceipt) -> Receipted:
+    said = verified.statement
+    about_this = all(
+        verified.part(name).state is PartState.MATCH for name in ("statement", "agent signature")
+    )
+    if not about_this or verified.anchor is None:
+        key = "receipt-unanchored" if verified.anchor is None else "receipt-other"
+        reason = Note(key, {"log": said.log})
+        return Receipted(StepResult(12, Result.NOT_VERIFIABLE, (reason,)))
+    arrived = said.arrived_at if said.arrived_at is not None else said.time
+    values = {"log": said.log, "by": verified.anchor, "time": rfc3339(arrived)}
+    if not verified.accepted:
+        quarantined = Note("receipt-quarantine", {**values, "verified": said.verified or "-"})
+        return Receipted(StepResult(12, Result.MATCH, (quarantined,)), moment=arrived, by=said.log)
+    found = StepResult(12, Result.MATCH, (Note("receipt-holds", values),))
+    return Receipted(found, vouched=True, moment=arrived, by=said.log)
+
+
+def time(receipted: Receipted) -> StepResult:
+    """Step 13: since when the bundle exists, vouched for from outside."""
+    if receipted.moment is None:
+        if receipted.step.result is Result.NOT_RUN:
+            return StepResult(13, Result.NOT_RUN, (Note("no-time"),))
+        return StepResult(13, Result.NOT_VERIFIABLE, (Note("no-time"),))
+    values = {"time": rfc3339(receipted.moment), "log": receipted.by}
+    return StepResult(13, Result.MATCH, (Note("existed", values),))
