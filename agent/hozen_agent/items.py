@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
-    from typing import Any
 
     Buffer = bytes | bytearray | memoryview
 
@@ -55,21 +54,14 @@ class FileStat:
     ctime: int
     btime: int | None = None
 
-    def as_json(self) -> dict[str, Any]:
-        """Return the record form of bundle-v1 §7."""
-        return {
-            "mode": f"{self.mode:07o}",
-            "uid": self.uid,
-            "gid": self.gid,
-            "dev": str(self.dev),
-            "ino": str(self.ino),
-            "nlink": self.nlink,
-            "size": str(self.size),
-            "atime": str(self.atime),
-            "mtime": str(self.mtime),
-            "ctime": str(self.ctime),
-            "btime": None if self.btime is None else str(self.btime),
-        }
+    def as_json(self) -> str:
+        """Return the JSON text of bundle-v1 §7."""
+        btime = "null" if self.btime is None else f'"{self.btime}"'
+        return (
+            f'{{"mode":"{self.mode:07o}","uid":{self.uid},"gid":{self.gid},"dev":"{self.dev}","ino":"{self.ino}",'
+            f'"nlink":{self.nlink},"size":"{self.size}","atime":"{self.atime}","mtime":"{self.mtime}",'
+            f'"ctime":"{self.ctime}","btime":{btime}}}'
+        )
 
     def changes(self, after: FileStat) -> list[str]:
         """Return which of size, mtime, ctime and ino differ from a later look."""

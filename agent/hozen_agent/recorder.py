@@ -121,6 +121,7 @@ class Recorder:
             path=stored[0] if stored else None,
             size=stored[1] if stored else None,
             sha256=stored[2] if stored else None,
+            stat="" if attempt.stat is None else attempt.stat.as_json(),
             more=more,
         )
         self._writer.finish_item(record)
@@ -171,8 +172,6 @@ class Recorder:
 
     def _more(self, attempt: Attempt) -> dict[str, object]:
         more: dict[str, object] = {}
-        if attempt.stat is not None:
-            more["stat"] = attempt.stat.as_json()
         if attempt.link_target is not None:
             from hozen_hashes.names import percent_encode
 

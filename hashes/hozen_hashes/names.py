@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from hozen_hashes.errors import FormatError
 
@@ -152,7 +153,12 @@ def rfc3339(ns: int) -> str:
         FormatError: the year is not 1 to 9999.
     """
     seconds, fraction = divmod(ns, _SECOND)
-    return f"{_moment(seconds).replace(tzinfo=None).isoformat()}.{fraction:09d}Z"
+    return f"{_to_the_second(seconds)}.{fraction:09d}Z"
+
+
+@lru_cache(maxsize=64)  # thousands of records are made in the same second
+def _to_the_second(seconds: int) -> str:
+    return _moment(seconds).replace(tzinfo=None).isoformat()
 
 
 def parse_rfc3339(text: str) -> int:
