@@ -151,10 +151,12 @@ class Roster:
         """Check what can be checked only when all names are known.
 
         Raises:
-            FormatError: a directory entry without members in it, a name that is both a file and a
-                directory.
+            FormatError: no member, a directory entry without members in it, a name that is both a
+                file and a directory.
             LimitError: too many directories.
         """
+        if not self._parents:
+            raise FormatError("the container holds no member")
         known: set[str] = set()
         for parent in self._parents:
             while parent and parent not in known:
