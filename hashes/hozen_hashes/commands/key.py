@@ -10,7 +10,7 @@ import click
 
 from hozen_hashes import cli
 from hozen_hashes.commands.keytext import print_key
-from hozen_hashes.errors import FormatError, UsageError
+from hozen_hashes.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from hozen_hashes.identity import KeyIdentity
 
-_MAX_FILE = 1024 * 1024
 _PATH = click.Path(path_type=Path)
 
 
@@ -114,8 +113,9 @@ def show(*, file: Path, as_json: bool) -> None:
       hozen key show --json ca.pem
     """  # noqa: D301 - click's mark
     from hozen_hashes import keyview
+    from hozen_hashes.signers import read_key_file
 
-    shown = keyview.describe(_read(file), at=datetime.now(UTC))
+    shown = keyview.describe(read_key_file(file), at=datetime.now(UTC))
     print_key({"file": str(file), **shown}, as_json=as_json)
 
 
@@ -201,11 +201,12 @@ def import_(
       hozen key import responder.pem --certificate issued.pem --chain ca.pem --out enrolled.pem
     """  # noqa: D301 - click's mark
     from hozen_hashes import identity, keyview, newfile
+    from hozen_hashes.signers import read_key_file
 
     if out is not None:
         newfile.check_absent(out)
     held, passphrase = _load(file, passphrase_file)
-    path = _issued_path(_read(certificate), b"" if chain is None else _read(chain))
+    path = _issued_path(read_key_file(certificate), b"" if chain is None else read_key_file(chain))
     made = identity.identity_of(held.key, path, at=datetime.now(UTC))
     data = identity.write_identity(made, passphrase)
     if out is None:
@@ -257,8 +258,9 @@ def _new_passphrase(source: str | None, *, without: bool) -> bytes | None:
 def _load(file: Path, passphrase_file: str | None) -> tuple[KeyIdentity, bytes | None]:
     """Return the identity, its dates unchecked, and the passphrase if the file is encrypted."""
     from hozen_hashes import identity
+    from hozen_hashes.signers import read_key_file
 
-    pem = _read(file)
+    pem = read_key_file(file)
     passphrase = (
         cli.read_passphrase(passphrase_file) if b"BEGIN ENCRYPTED PRIVATE KEY" in pem else None
     )
@@ -292,16 +294,3 @@ def _common_name(certificate: x509.Certificate) -> str:
     if not found:
         raise UsageError("the present certificate has no common name", hint="Give one with --name.")
     return str(found[0].value)
-
-
-def _read(file: Path) -> bytes:
-    try:
-        with file.open("rb") as stream:
-            data = stream.read(_MAX_FILE + 1)
-    except OSError as error:
-        raise UsageError(
-            f"cannot read {file}: {error.strerror}", hint="Give a readable file."
-        ) from None
-    if len(data) > _MAX_FILE:
-        raise FormatError(f"{file} is larger than {_MAX_FILE} bytes; it is no key file")
-    return data
