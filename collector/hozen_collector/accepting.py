@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import select
 
 from hozen_collector import durable, faults, jobs, leaves
-from hozen_collector.clock import now_ns
 from hozen_collector.identity import enrolment
 from hozen_collector.index.models import Container, Upload
 from hozen_collector.intake import store
-from hozen_collector.verdict import MATCH, MISMATCH, NOT_VERIFIABLE, Verdict
+from hozen_collector.verdict import MATCH, MISMATCH, NOT_VERIFIABLE, Reason, Verdict, reason_of
 from hozen_collector.verifying import DiedError
 from hozen_hashes.digest import Digest
 from hozen_hashes.errors import InternalError
@@ -36,6 +35,19 @@ if TYPE_CHECKING:
     from hozen_collector.verifying import Verifier
 
 _READ: Final = 1 << 20
+_OTHER_HASH: Final = Reason(
+    "the container's SHA-256 is not the one that was declared",
+    "ファイルのハッシュ値が申告と異なります",
+)
+_OTHER_SEAL: Final = Reason(
+    "the seal is not the one that was declared", "ルート値が申告と異なります"
+)
+_OTHER_BUNDLE: Final = Reason(
+    "the bundle id is not the one that was declared", "バンドルの名前が申告と異なります"
+)
+_NOT_SHOWN: Final = Reason(
+    "the integrity of the bundle could not be shown", "バンドルの完全性を確認できませんでした"
+)
 _VERIFIED: Final = {"bundle": "ok", "partial": "partial", "encrypted": "sealed-unopened"}
 
 
@@ -90,7 +102,7 @@ def _verify(collector: Collector, verifier: Verifier, upload: Upload) -> Verdict
             container_sha256=_hash(path),
             container_size=size,
             integrity=NOT_VERIFIABLE,
-            reasons=(str(error),),
+            reasons=(reason_of(error),),
         )
     return verdict
 
@@ -119,18 +131,20 @@ def _keep(collector: Collector, upload: Upload, verdict: Verdict) -> Container:
     return container
 
 
-def _objections(upload: Upload, verdict: Verdict) -> list[str]:
+def _objections(upload: Upload, verdict: Verdict) -> list[Reason]:
     """Give why the container is not what was declared, or is not whole; nothing if it is accepted."""
     objections = []
     if verdict.container_sha256 != upload.sha256:
-        objections.append("the container's SHA-256 is not the one that was declared")
-    if verdict.integrity != MATCH:
-        objections.extend(verdict.reasons or ("the integrity of the bundle could not be shown",))
-    if upload.kind == "bundle" and verdict.integrity == MATCH:
+        objections.append(_OTHER_HASH)
+    # What cannot be looked into is kept as such; a bundle must be shown to be whole.
+    enough = (MATCH,) if upload.kind == "bundle" else (MATCH, NOT_VERIFIABLE)
+    if verdict.integrity not in enough:
+        objections.extend(verdict.reasons or (_NOT_SHOWN,))
+    elif upload.kind == "bundle":
         if verdict.seal != upload.seal:
-            objections.append("the seal is not the one that was declared")
+            objections.append(_OTHER_SEAL)
         if verdict.bundle != upload.bundle:
-            objections.append("the bundle id is not the one that was declared")
+            objections.append(_OTHER_BUNDLE)
     return objections
 
 
@@ -153,7 +167,7 @@ def _row(
     upload: Upload,
     verdict: Verdict,
     state: str,
-    reasons: list[str],
+    reasons: list[Reason],
     *,
     variant_of: str | None,
     vouched: bool,

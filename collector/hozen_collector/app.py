@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Final
 
@@ -14,14 +15,16 @@ from hozen_collector.http_api import custody, enrol, public
 from hozen_collector.http_api.common import blocking
 from hozen_collector.intake import routes as intake
 from hozen_collector.intake import store
-from hozen_collector.intake.live import LiveUploads
 from hozen_collector.problem import RefusedError, problem
 from hozen_hashes.errors import HozenError, InternalError, TryAgainError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from hozen_collector.intake.live import LiveUploads
     from hozen_collector.runtime import Collector
     from hozen_collector.verifying import Verifier
 
@@ -68,11 +71,11 @@ class Workers:
             await self._attempt(self._sweep)
             await _wait(self._stopping, _SWEEP)
 
-    async def _attempt(self, function) -> bool:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    async def _attempt(self, function: Callable[[], Awaitable[bool]]) -> bool:
         try:
-            return bool(await function())
+            return await function()
         except HozenError as error:
-            logger.error("%s (%s)", error, error.hint)
+            logger.warning("%s %s", error, error.hint)
             await _wait(self._stopping, _POLL)
             return False
 
@@ -144,7 +147,5 @@ async def _fault(_request: Request, _error: Exception) -> Response:
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
-    try:
+    with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(event.wait(), seconds)
-    except TimeoutError:
-        pass

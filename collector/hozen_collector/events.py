@@ -7,12 +7,11 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from cryptography.x509.oid import NameOID
 from sqlalchemy import select
 
 from hozen_collector import durable, leaves
+from hozen_collector.certificates import common_name, fingerprint, nanoseconds
 from hozen_collector.clock import now_ns
-from hozen_collector.identity.authority import fingerprint
 from hozen_collector.index.models import Container, Custody, Start
 from hozen_collector.problem import RefusedError
 from hozen_hashes import cms
@@ -22,10 +21,6 @@ from hozen_hashes.jsonl import parse_object
 from hozen_hashes.names import check_bundle_id
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
-    from cryptography import x509
-
     from hozen_collector.runtime import Collector
 
 MAX_EVENT: Final = 1 << 20
@@ -199,18 +194,3 @@ def log_custody(collector: Collector, agent: str, note: Note) -> tuple[int, dict
                 )
             )
     return position, collector.receipts.make(position)
-
-
-def common_name(certificate: x509.Certificate) -> str:
-    """Give the first common name of the subject, at most 200 characters, or `unnamed`."""
-    try:
-        found = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    except ValueError:
-        found = []
-    text = str(found[0].value)[:200] if found else ""
-    return text or "unnamed"
-
-
-def nanoseconds(when: datetime) -> int:
-    """Give a signing time (whole seconds) as nanoseconds since 1970."""
-    return int(when.timestamp()) * 10**9

@@ -104,7 +104,7 @@ def release_all(index: Index) -> None:
         )
 
 
-def _free() -> Select[tuple[Job]]:
+def _free() -> Select[Job]:
     return (
         select(Job).where(Job.state == READY, Job.not_before <= now_ns()).order_by(Job.id).limit(1)
     )

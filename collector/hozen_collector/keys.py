@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Final
 from cryptography import x509
 
 from hozen_collector import durable
-from hozen_collector.identity.authority import Authority, Pair, fingerprint, new_root, read_pair
+from hozen_collector.certificates import fingerprint
+from hozen_collector.identity.authority import Authority, Pair, new_root, read_pair
 from hozen_hashes.errors import FormatError
 from hozen_hashes.identity import KeyIdentity
 from hozen_hashes.note import SigningKey, VerifierKey

@@ -41,7 +41,7 @@ class Held:
     word: str
     integrity: str
     origin: str
-    reasons: list[str]
+    reasons: list[dict[str, str]]
     signer: str
     vouched: bool
     sender: str
@@ -89,16 +89,21 @@ class Overview:
 
     def lines(self) -> list[str]:
         """Give the form for a terminal; foreign text is made harmless."""
+        counts = {
+            "agents": self.agents,
+            "accepted": self.accepted_count,
+            "quarantined": self.quarantined_count,
+            "uploads": len(self.uploads),
+        }
         found = [
             f"log {self.origin}: {self.checkpoint_size} leaves, root {self.checkpoint_root}",
-            f"agents: {self.agents}  accepted: {self.accepted_count}  quarantined: {self.quarantined_count}"
-            f"  uploads: {len(self.uploads)}",
+            "  ".join(f"{name}: {count}" for name, count in counts.items()),
         ]
         for held in [*self.quarantined, *self.accepted]:
             found.append(
                 f"{held.state}  {held.word}  {held.case}  {held.bundle}  seal {held.seal or '-'}"
             )
-            found.extend(f"    {reason}" for reason in held.reasons[:5])
+            found.extend(f"    {reason['en']}" for reason in held.reasons[:5])
         found.extend(
             f"{one.state}  {one.offset}/{one.length}  {one.case}  {one.bundle}"
             for one in self.uploads
@@ -155,7 +160,7 @@ def _held(session: Session, state: str) -> list[Held]:
             word=row.word,
             integrity=row.integrity,
             origin=row.origin,
-            reasons=json.loads(row.reasons),
+            reasons=[{"en": en, "ja": ja} for en, ja in json.loads(row.reasons)],
             signer=row.signer_name,
             vouched=row.vouched,
             sender=f"{host} ({row.sender})",

@@ -19,7 +19,7 @@ from hozen_hashes.errors import TryAgainError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hozen_collector.settings import Settings
+    from hozen_config.settings import CollectorSettings as Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

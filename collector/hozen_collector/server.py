@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from starlette.applications import Starlette
+    from starlette.types import ASGIApp
 
     from hozen_collector.runtime import Collector
-    from hozen_collector.settings import Settings
+    from hozen_config.settings import CollectorSettings as Settings
 
 _THREADS: Final = 32
 _GRACE: Final = 10
@@ -128,19 +128,20 @@ async def _run(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _stop, servers, live)
     workers.start()
-    running = [
+    running: list[asyncio.Task[Any]] = [
         asyncio.create_task(server.serve(sockets=[sock]))
         for server, sock in zip(servers, (api, page), strict=True)
     ]
-    while not all(server.started for server in servers) and not any(t.done() for t in running):
-        await asyncio.sleep(0.01)
+    up = [asyncio.create_task(server.up.wait()) for server in servers]
+    for task in up:
+        await asyncio.wait([task, *running], return_when=asyncio.FIRST_COMPLETED)
     _write_ports(collector, listen, status)
     ready(listen, status)
     await asyncio.gather(*running)
     await workers.stop()
 
 
-def _stop(servers: list[uvicorn.Server], live: LiveUploads) -> None:
+def _stop(servers: list[_Server], live: LiveUploads) -> None:
     for server in servers:
         server.should_exit = True
     live.stop_all()
@@ -149,13 +150,22 @@ def _stop(servers: list[uvicorn.Server], live: LiveUploads) -> None:
 class _Server(uvicorn.Server):
     """uvicorn without its own signal handlers: one process, two listeners, one stop."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen, and say so."""
+        await super().startup(sockets)
+        self.up.set()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave signals to `_run`."""
         yield
 
 
-def _server(app: Starlette, collector: Collector, *, tls: bool) -> uvicorn.Server:
+def _server(app: ASGIApp, collector: Collector, *, tls: bool) -> _Server:
     settings = collector.settings
     protocol.HEADER_TIMEOUT = settings.header_timeout
     words: dict[str, Any] = {}

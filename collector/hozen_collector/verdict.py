@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from hozen_hashes.errors import FormatError, InternalError
 from hozen_hashes.names import check_bundle_id
+
+if TYPE_CHECKING:
+    from hozen_hashes.errors import HozenError
 
 MATCH: Final = "match"
 MISMATCH: Final = "mismatch"
@@ -17,6 +20,18 @@ WORDS: Final = (MATCH, MISMATCH, NOT_VERIFIABLE)
 MAX_REASONS: Final = 200
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _MAX_TEXT: Final = 500
+
+
+class Reason(NamedTuple):
+    """One sentence in both languages."""
+
+    en: str
+    ja: str
+
+
+def reason_of(error: HozenError) -> Reason:
+    """Give an error as a reason; errors speak English."""
+    return Reason(clean(str(error)), clean(str(error)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +44,7 @@ class Verdict:
         integrity: match, mismatch or not verifiable (bundle-v1 §11).
         origin: the same, with the collector's root as the outside anchor.
         word: the summary, the same three.
-        reasons: why it is not a match, a sentence each.
+        reasons: why it is not a match.
         bundle: bundle id, empty where it could not be read.
         seal: computed from the container, empty where it could not be.
         signer: SHA-256 of the certificate that made the machine seal.
@@ -45,7 +60,7 @@ class Verdict:
     integrity: str
     origin: str = NOT_VERIFIABLE
     word: str = NOT_VERIFIABLE
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
     bundle: str = ""
     seal: str = ""
     signer: str = ""
@@ -68,7 +83,9 @@ def parse_verdict(data: bytes) -> Verdict:
     """
     try:
         body: dict[str, Any] = json.loads(data)
-        reasons = tuple(clean(str(reason)) for reason in body.pop("reasons"))[:MAX_REASONS]
+        reasons = tuple(
+            Reason(clean(str(en)), clean(str(ja))) for en, ja in body.pop("reasons")[:MAX_REASONS]
+        )
         body["signer_name"] = clean(str(body["signer_name"]))
         verdict = Verdict(reasons=reasons, **body)
         _check(verdict)

@@ -20,7 +20,7 @@ from hozen_hashes.errors import InternalError, TryAgainError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from hozen_collector.settings import Settings
+    from hozen_config.settings import CollectorSettings as Settings
 
 _MAX_OUTPUT: Final = 1 << 20
 _KILL_AFTER: Final = 5.0

@@ -17,10 +17,10 @@ import sys
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from hozen_collector.commands import work
 from hozen_hashes import readme_verify
@@ -31,6 +31,7 @@ from hozen_hashes.writer import BundleWriter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from hozen_hashes.identity import Signer
     from hozen_hashes.journal import Segment
@@ -132,7 +133,7 @@ class Client:
     port: int
     root: Path
     agent_id: str = ""
-    context: ssl.SSLContext = field(default_factory=lambda: ssl.create_default_context())
+    context: ssl.SSLContext = field(default_factory=ssl.create_default_context)
     signer: KeyIdentity | None = None
 
     def call(
@@ -154,11 +155,13 @@ class Client:
             connection.close()
 
     def post_json(self, path: str, body: object) -> Answer:
-        return self.call("POST", path, {"Content-Type": "application/json"}, json.dumps(body).encode())
+        return self.call(
+            "POST", path, {"Content-Type": "application/json"}, json.dumps(body).encode()
+        )
 
-    def create(self, bundle: Bundle, *, length: int | None = None, **changed: str) -> Answer:
-        size = len(bundle.data) if length is None else length
-        words = {**TUS, "Upload-Length": str(size), "Upload-Metadata": bundle.metadata(**changed)}
+    def create(self, bundle: Bundle, **changed: str) -> Answer:
+        size = changed.pop("length", str(len(bundle.data)))
+        words = {**TUS, "Upload-Length": size, "Upload-Metadata": bundle.metadata(**changed)}
         return self.call("POST", "/api/v1/uploads", words)
 
     def patch(self, location: str, offset: int, data: bytes, **more: str) -> Answer:
@@ -266,7 +269,13 @@ class _Memory:
         self.start = (segment.text, start_p7s)
 
 
-def make_bundle(signer: Signer | None = None, *, payload: bytes = b"sshd: accepted\n", case: str = "C-1") -> Bundle:
+def _fingerprint(signer: Signer) -> str:
+    return hashlib.sha256(signer.certificate.public_bytes(Encoding.DER)).hexdigest()
+
+
+def make_bundle(
+    signer: Signer | None = None, *, payload: bytes = b"sshd: accepted\n", case: str = "C-1"
+) -> Bundle:
     """Give a sealed bundle with one payload file."""
     bundle_id = f"hz-20261123T050000Z-web01-{os.urandom(4).hex()}"
     signer = signer or new_one_capture("stick")
@@ -278,7 +287,14 @@ def make_bundle(signer: Signer | None = None, *, payload: bytes = b"sshd: accept
 
     when = datetime.now(UTC)
     writer = BundleWriter(bundle_id, sink=medium, sidecar=medium, now=now)
-    start = {"type": "start", "format": "hozen-bundle/1", "case": {"id": case}}
+    identity = {"kind": signer.kind, "certificate_sha256": _fingerprint(signer)}
+    start = {
+        "type": "start",
+        "format": "hozen-bundle/1",
+        "plan_sha256": hashlib.sha256(b"{}\n").hexdigest(),
+        "identity": identity,
+        "case": {"id": case},
+    }
     writer.begin(
         start,
         readme=readme_verify.render(bundle_id),
@@ -312,7 +328,9 @@ def make_bundle(signer: Signer | None = None, *, payload: bytes = b"sshd: accept
         signer=signer,
         signing_time=when,
     )
-    return Bundle(bundle_id, medium.container.getvalue(), sealed.seal, start=medium.start, case=case)
+    return Bundle(
+        bundle_id, medium.container.getvalue(), sealed.seal, start=medium.start, case=case
+    )
 
 
 @pytest.fixture

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cryptography import x509
 
 from hozen_hashes.note import parse_vkey
 from hozen_hashes.receipt import verify_receipt
-
-if TYPE_CHECKING:
-    pass
 
 
 def test_a_pushed_bundle_comes_back_as_a_receipt_that_a_stranger_can_check(

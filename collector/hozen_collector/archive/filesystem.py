@@ -31,9 +31,10 @@ class FilesystemArchive:
         return self._root / sha256[:2] / sha256
 
     def put_once(self, source: Path, sha256: str, size: int) -> None:
-        """Make the container at `source`, whose bytes were just found to hash to `sha256`, part of the archive, durably.
+        """Make the container at `source`, whose bytes were just found to have this hash, part of the archive.
 
-        No byte is copied: the archive gets a second name for the file. What is there already stays.
+        It is durable then. No byte is copied: the archive gets a second name for the file. What is there already
+        stays.
 
         Raises:
             CannotWriteError: the archive cannot be written.

@@ -81,7 +81,7 @@ def token_new(directory: Path, hosts: str, count: int, expires: str, out: str) -
 @collector.command(epilog=exit_status(0, 64))
 @click.argument("directory", type=click.Path(path_type=Path))
 @json_option
-def status(directory: Path, as_json: bool) -> None:  # noqa: FBT001
+def status(directory: Path, as_json: bool) -> None:
     """Show what the collector in DIRECTORY holds."""
     from hozen_collector.commands import work
 

@@ -17,9 +17,9 @@ from hozen_collector.index.engine import Index
 from hozen_collector.layout import Layout, existing
 from hozen_collector.server import Address, parse_address
 from hozen_collector.server import serve as run_server
-from hozen_collector.settings import Settings
+from hozen_config.settings import CollectorSettings, load_collector_settings
 from hozen_hashes.cli import emit_json, pick, say, tell
-from hozen_hashes.errors import CannotWriteError, FormatError, UsageError
+from hozen_hashes.errors import CannotWriteError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -89,7 +89,7 @@ def serve(
 
     run_server(
         directory.absolute(),
-        Settings(),
+        load_collector_settings(str(config)) if config else CollectorSettings(),
         listen=parse_address(listen),
         status=parse_address(status),
         ready=ready,
@@ -164,6 +164,3 @@ def _check_host(host: str) -> None:
         raise UsageError(
             f"{host!r} is no host name or address", hint="Lower-case letters, digits, '-' and '.'."
         )
-
-
-__all__ = ["FormatError", "init", "serve", "status", "token_new"]

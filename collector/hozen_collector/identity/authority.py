@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import ipaddress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -43,11 +42,6 @@ class Pair:
     def certificate_pem(self) -> bytes:
         """Give the certificate as PEM."""
         return self.certificate.public_bytes(serialization.Encoding.PEM)
-
-
-def fingerprint(certificate: x509.Certificate) -> str:
-    """Give the SHA-256 of the certificate's DER, lower-case hexadecimal."""
-    return hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).hexdigest()
 
 
 def read_pair(key_pem: bytes, certificate_pem: bytes) -> Pair:

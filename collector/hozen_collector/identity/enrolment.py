@@ -16,9 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import select
 
 from hozen_collector import leaves
+from hozen_collector.certificates import fingerprint
 from hozen_collector.clock import SECOND, now_ns
 from hozen_collector.identity import tokens
-from hozen_collector.identity.authority import fingerprint
 from hozen_collector.index.models import Agent, Certificate
 from hozen_hashes.errors import FormatError
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from hozen_collector.keys import Keys
-    from hozen_collector.settings import Settings
+    from hozen_config.settings import CollectorSettings as Settings
 
 MAX_CSR: Final = 8192
 _HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?")

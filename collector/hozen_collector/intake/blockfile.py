@@ -13,8 +13,9 @@ import os
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Buffer
     from pathlib import Path
+
+    from hozen_hashes.buffers import Buffer
 
 BLOCK: Final = 4096
 BUFFER: Final = 4 << 20

@@ -109,12 +109,14 @@ async def delete(request: Request) -> Response:
 async def state(request: Request) -> Response:
     """Say what became of an upload."""
     upload = await _upload(request, await identity(request))
+    reasons = json.loads(upload.reasons)
     return ok(
         {
             "state": upload.state,
             "offset": upload.offset,
             "length": upload.length,
-            "reasons": json.loads(upload.reasons),
+            "reasons": [en for en, _ in reasons],
+            "reasons_ja": [ja for _, ja in reasons],
             "receipt_url": f"/api/v1/receipts/{upload.sha256}"
             if upload.state == store.ACCEPTED
             else None,
@@ -201,7 +203,9 @@ async def _fill(request: Request, sink: Sink, turn: Turn, room: int) -> RefusedE
                     deadline.reschedule(loop.time() + idle)
     except TimeoutError:
         if turn.stopped:
-            return RefusedError(409, "a later request goes on with this upload", hint="Ask with HEAD.")
+            return RefusedError(
+                409, "a later request goes on with this upload", hint="Ask with HEAD."
+            )
         return RefusedError(
             408, "no byte came for too long", hint="Ask with HEAD, then go on from there."
         )
@@ -213,7 +217,9 @@ async def _fill(request: Request, sink: Sink, turn: Turn, room: int) -> RefusedE
 async def _settle(sink: Sink, early: RefusedError | None, checksum: headers.Checksum | None) -> int:
     """End the sink: all that came is made durable, or nothing of it where the checksum does not allow it."""
     if checksum is not None and (early is not None or not await blocking(sink.join_hash)):
-        raise early or RefusedError(_MISMATCH, "the body does not have the checksum that came with it")
+        raise early or RefusedError(
+            _MISMATCH, "the body does not have the checksum that came with it"
+        )
     return await blocking(sink.finish)
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from hozen_collector.index.engine import Index
     from hozen_collector.intake.declared import Declared
     from hozen_collector.layout import Layout
-    from hozen_collector.settings import Settings
+    from hozen_config.settings import CollectorSettings as Settings
 
 RECEIVING: Final = "receiving"
 VERIFYING: Final = "verifying"
@@ -159,7 +159,9 @@ class UploadStore:
 
     def _check_quota(self, agent_id: str, length: int) -> None:
         if length > self._settings.max_upload:
-            raise RefusedError(413, f"the container is larger than {self._settings.max_upload} bytes")
+            raise RefusedError(
+                413, f"the container is larger than {self._settings.max_upload} bytes"
+            )
         query = select(func.count(), func.coalesce(func.sum(Upload.length), 0)).where(
             Upload.agent_id == agent_id, Upload.state == RECEIVING
         )
