@@ -6,8 +6,13 @@ import ctypes
 import resource
 import signal
 
+from hozen_agent.host import capabilities
+
 _PR_SET_DUMPABLE = 4
-_MCL_CURRENT_FUTURE = 1 | 2
+_MCL_CURRENT_FUTURE_ONFAULT = (
+    1 | 2 | 4
+)  # on fault: locking must not bring every library page into memory
+_CAP_IPC_LOCK = 14
 
 
 def harden() -> list[str]:
@@ -28,9 +33,10 @@ def harden() -> list[str]:
 def _lock_memory(libc: ctypes.CDLL) -> bool:
     """Lock present and future pages only where no limit could then make an allocation fail."""
     soft, _ = resource.getrlimit(resource.RLIMIT_MEMLOCK)
-    if soft != resource.RLIM_INFINITY:
-        return False
-    return bool(libc.mlockall(_MCL_CURRENT_FUTURE) == 0)
+    free_of_limits = (
+        soft == resource.RLIM_INFINITY or int(capabilities() or "0", 16) >> _CAP_IPC_LOCK & 1
+    )
+    return bool(free_of_limits and libc.mlockall(_MCL_CURRENT_FUTURE_ONFAULT) == 0)
 
 
 def survive_hangups() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from hozen_agent import snapshot, view
+from hozen_agent import snapshot, syscalls, view
 from hozen_agent.context import Context
-from hozen_agent.find import Matcher
+from hozen_agent.finder import Finder
 from hozen_agent.opening import SweepMark
 from hozen_agent.pool import ReaderPool
 from hozen_agent.reader import FileReader
@@ -41,7 +41,7 @@ class Surroundings:
         self.redactor = Redactor(enabled=redact)
         self._pool = ReaderPool.start(root=self._view.root, proc=self._view.proc, note=self._note)
         self._reader = FileReader(self._pool)
-        self._matcher = Matcher(self._pool)
+        self._finder = Finder(self._pool)
 
     def __enter__(self) -> Self:
         """Return the surroundings themselves."""
@@ -56,7 +56,8 @@ class Surroundings:
         """Let the helpers go and return to the host's own mounts, so that receipts can be stored."""
         self._pool.stop()
         if self._own_mounts is not None and self._view.private:
-            _return_to(self._own_mounts)
+            with suppress(OSError):  # then a later write is refused, with its own error
+                syscalls.enter_mount_namespace(self._own_mounts)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -84,7 +85,7 @@ class Surroundings:
             sweep=self._sweep,
             redactor=self.redactor,
             files=self._reader,
-            match=self._matcher,
+            match=self._finder,
             note=session.note,
             tick=session.writer.tick,
             collector_offset=lambda: session.offset,
@@ -104,15 +105,6 @@ class Surroundings:
             self._early.append(text)
         else:
             self._session.note(text)
-
-
-_CLONE_NEWNS = 0x20000
-
-
-def _return_to(namespace: int) -> None:
-    """Enter the mount namespace; where the kernel refuses, later writes are refused with their own error."""
-    ctypes.CDLL(None).setns(namespace, _CLONE_NEWNS)
-    os.close(namespace)
 
 
 def _mount_namespace() -> int | None:
