@@ -246,11 +246,6 @@ def test_a_list_has_an_end(tmp_path: Path) -> None:
         load_agent_settings(written(tmp_path, "roots: [" + "a," * 21 + "]\n"))
 
 
-def test_the_collector_knows_the_same_settings_with_the_same_defaults() -> None:
-    own = importlib.import_module("hozen_collector.settings").Settings()
-    assert dataclasses.asdict(CollectorSettings()) == dataclasses.asdict(own)
-
-
 @pytest.mark.parametrize("model", [Profile, CaseFile, AgentSettings, CollectorSettings])
 def test_every_key_is_described(model: type) -> None:
     def walk(one: type) -> None:
