@@ -65,11 +65,12 @@ def _parts(path: Path) -> Sequence[Path]:
     """Return the files that make up the container, in order."""
     match = _VOLUME.fullmatch(path.name)
     base = path.with_name(match["name"]) if match else path
-    if match is None and path.exists():
+    exists = _exists(path)
+    if match is None and exists:
         return [path]
     found = _numbers(base)
     if not found:
-        if path.exists():
+        if exists:
             return [path]
         raise UsageError(
             f"no such file: {path}", hint="Give the .zip, or its first volume, .zip.001."
@@ -78,6 +79,13 @@ def _parts(path: Path) -> Sequence[Path]:
         missing = min(set(range(1, found[-1] + 1)) - set(found), default=0)
         raise FormatError(f"volume {base.name}.{missing:03d} is missing")
     return [base.with_name(f"{base.name}.{number:03d}") for number in found]
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:
+        raise _refusal(path, error) from error
 
 
 def _numbers(base: Path) -> list[int]:
@@ -149,7 +157,7 @@ class _Volumes(io.RawIOBase):
         file.seek(self._at - (self._ends[number - 1] if number else 0))
         view = memoryview(buffer)[: self._ends[number] - self._at]
         count = file.readinto(view) or 0
-        if not count:
+        if not count and view.nbytes:
             raise OSError(errno.EIO, f"{self._paths[number].name} became shorter")
         self._at += count
         return count

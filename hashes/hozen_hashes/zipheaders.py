@@ -61,14 +61,18 @@ class Local:
         return bool(self.flags & DESCRIPTOR_FLAG)
 
     def contradicts(self, crc: int, compressed: int, size: int) -> bool:
-        """Whether the header says something else; a streamed one may leave any of them zero."""
-        said = (self.crc, self.compressed, self.size)
-        if said == (crc, compressed, size):
+        """Whether the header says something else; a streamed one may leave values zero.
+
+        But for the size of a stored member: without it nobody could tell where the content ends.
+        """
+        if (self.crc, self.compressed, self.size) == (crc, compressed, size):
             return False
-        zeros = self.streamed
-        return any(
-            mine != true and not (zeros and mine == 0)
-            for mine, true in zip(said, (crc, compressed, size), strict=True)
+        if not self.streamed or (self.method == STORED and self.size != size):
+            return True
+        return (
+            self.crc not in {0, crc}
+            or self.compressed not in {0, compressed}
+            or self.size not in {0, size}
         )
 
 
@@ -196,8 +200,6 @@ def _check_kind(name: str, version: int, flags: int, method: int) -> None:
         raise FormatError(f"general purpose flags {flags:#06x}: {name}")
     if method not in {STORED, DEFLATED}:
         raise FormatError(f"compression method {method}, not deflate or stored: {name}")
-    if method == STORED and flags & DESCRIPTOR_FLAG:
-        raise FormatError(f"stored with a data descriptor, so its end cannot be found: {name}")
     if version & 0xFF > 63:  # noqa: PLR2004 - APPNOTE 6.3, the last one
         raise FormatError(f"needs version {version} to extract: {name}")
 

@@ -14,8 +14,10 @@ from hozen_hashes.zipformat import (
     CENTRAL_SIGNATURE,
     END,
     END64_SIGNATURE,
+    END_SIGNATURE,
     LOCAL,
     LOCAL_SIGNATURE,
+    STORED,
 )
 from hozen_hashes.zipheaders import (
     Central,
@@ -175,20 +177,24 @@ class Walk:
                 pass
 
     def _content(self, local: Local, member: StreamMember, offset: int) -> Iterator[bytes]:
-        known = not local.streamed
-        if known:
+        length: int | None = None
+        bound = self._roster.bound(local.name)
+        if not local.streamed:
             self._roster.measure(local.name, local.method, local.compressed, local.size)
+            length, bound = local.compressed, local.size
+        elif local.method == STORED:
+            length = local.size
         content = Content(
             self._feed.some,
             name=local.name,
             method=local.method,
-            length=local.compressed if known else None,
-            bound=local.size if known else self._roster.bound(local.name),
+            length=length,
+            bound=bound,
             exact=self._recover,
         )
         yield from content.chunks()
         crc, compressed, size = content.crc, content.compressed, content.size
-        if not known:
+        if local.streamed:
             self._feed.unread(content.rest)
             self._roster.measure(local.name, local.method, compressed, size)
             raw = self._feed.take(descriptor_length(local, compressed, size))
@@ -236,7 +242,10 @@ class Walk:
                 )
             word = take(_WORD)
         extent = Extent(self._roster.count, self._feed.position - _WORD - start, start)
-        large = int.from_bytes(word, "little") == END64_SIGNATURE
+        signature = int.from_bytes(word, "little")
+        if signature not in {END_SIGNATURE, END64_SIGNATURE}:
+            raise FormatError("neither a member nor the end of the container where one should be")
+        large = signature == END64_SIGNATURE
         check_end(word + take(END.size - _WORD + (TAIL64 if large else 0)), extent)
         if self._feed.some(1):
             raise FormatError("bytes after the end of the container")

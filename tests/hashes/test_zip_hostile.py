@@ -154,6 +154,8 @@ def streamed(form: str = "<IIII", member: Raw = OTHER, **changes: int) -> Raw:
         (streamed(),),
         (replace(streamed("<IIQQ"), local_extra=zip64(0, 0)),),
         (replace(streamed(), local={"crc": 0, "compressed": 0}),),
+        (replace(streamed("<IIII", GOOD), local={"crc": 0, "compressed": 0}), OTHER),
+        (streamed("<IIII", replace(GOOD, data=b"")), OTHER),
         (replace(GOOD, local_extra=zip64(7, 7), local={"size": MAX, "compressed": MAX}),),
         (replace(GOOD, central_extra=zip64(7), central={"size": MAX}),),
         (replace(GOOD, central_extra=zip64(7, 7, 0), central={"size": MAX, "compressed": MAX}),),
@@ -234,6 +236,10 @@ def lies() -> list[tuple[str, bytes]]:  # noqa: PLR0915 - a table
     lie("descriptor-without-signature", replace(streamed(), after=descriptor(other)[4:]))
     lie("no-descriptor", replace(streamed(), after=b""))
     lie("stored-with-descriptor", streamed("<IIII", good))
+    size_less = {"crc": 0, "compressed": 0, "size": len(good.data) - 1}
+    lie("stored-with-descriptor-shorter", replace(streamed("<IIII", good), local=size_less))
+    size_more = {"crc": 0, "compressed": 0, "size": len(good.data) + 1}
+    lie("stored-with-descriptor-longer", replace(streamed("<IIII", good), local=size_more))
     lie("not-deflate", replace(other, body=b"\xff" * 40))
     lie("deflate-with-tail", replace(other, body=other.packed() + b"hidden"))
     lie("deflate-cut", replace(other, body=other.packed()[:-1]))
