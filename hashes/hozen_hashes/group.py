@@ -99,11 +99,14 @@ def _load(point: metadata.EntryPoint) -> click.Command:
 
 
 def _missing(point: metadata.EntryPoint, problem: Exception) -> click.Command:
-    extra = _EXTRA_OF.get(point.value.partition(".")[0], "all")
     message = f"`hozen {point.name}` needs a part that is not installed ({problem})"
+    extra = _EXTRA_OF.get(point.value.partition(".")[0], "all")
+    hint = f"install it with: pip install 'hozen[{extra}]'"
+    if (getattr(problem, "name", None) or "").startswith("hozen_"):
+        hint = "this installation is incomplete: install it again"
 
     def complain() -> None:
-        raise UsageError(message, hint=f"install it with: pip install 'hozen[{extra}]'")
+        raise UsageError(message, hint=hint)
 
     return click.Command(point.name, callback=complain, context_settings=_ANYTHING)
 
