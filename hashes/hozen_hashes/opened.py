@@ -45,10 +45,12 @@ class OpenBundle(Protocol):
     Attributes:
         form: `file`, `volumes`, `pipe`, `encrypted` or `directory`.
         bundle_id: known when the first member has come; None before.
+        resumable: after a damaged member the next one can still be read.
         odd: names that a bundle cannot have, with the reason; only a directory can hold them.
     """
 
     form: str
+    resumable: bool
     bundle_id: str | None
     odd: list[tuple[str, str]]
 
@@ -88,6 +90,8 @@ class _Top:
 class ZipBundle(_Top):
     """A container that can be read at any place: the directory is checked before any member is read."""
 
+    resumable = True
+
     def __init__(self, file: BinaryIO, *, form: str = "file") -> None:
         super().__init__()
         self.form = form
@@ -119,6 +123,8 @@ class ZipBundle(_Top):
 
 class PipeBundle(_Top):
     """A container read front to back, once; the directory at its end is compared with what was seen."""
+
+    resumable = False
 
     def __init__(self, read: Callable[[int], bytes], *, form: str = "pipe") -> None:
         super().__init__()

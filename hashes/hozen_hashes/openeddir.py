@@ -47,6 +47,7 @@ class DirectoryBundle:
     """A bag as a directory; what is no plain file or has no name of ours is listed in `odd`."""
 
     form = "directory"
+    resumable = True
 
     def __init__(self, top: Path) -> None:
         self.top = top

@@ -72,7 +72,9 @@ class Recipe:
     starter: keys.Identity | None = None
     bundle_id: str = BUNDLE_ID
     key_prefix: str = "epoch"
-    end: dict[str, object] | None = field(default_factory=lambda: {"reason": "complete"})
+    end: dict[str, object] | None = field(
+        default_factory=lambda: dict[str, object](reason="complete")
+    )
     edit_journal: Callable[[int, list[bytes]], list[bytes]] = lambda _epoch, lines: lines
     before_manifest: Callable[[Files], None] = lambda _files: None
     before_seal: Callable[[Files], None] = lambda _files: None

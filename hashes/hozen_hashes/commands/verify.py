@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hozen_hashes import cli
+from hozen_hashes.commands import options
 from hozen_hashes.errors import HozenError
 
 if TYPE_CHECKING:
@@ -40,13 +41,7 @@ class Request:
 
 @click.command(epilog=cli.exit_status(0, 1, 2, 64, 65))
 @click.argument("bundles", nargs=-1, required=True, metavar="BUNDLE...")
-@click.option(
-    "--root",
-    "root_files",
-    multiple=True,
-    metavar="PEM",
-    help="Root certificate, obtained by another way than the bundle; may be repeated.",
-)
+@options.root
 @click.option(
     "--log-key",
     "log_key_files",
@@ -65,18 +60,8 @@ class Request:
 @click.option(
     "--operator", "operator_expected", is_flag=True, help="An operator signature must be there."
 )
-@click.option(
-    "--identity",
-    "identity_files",
-    multiple=True,
-    metavar="AGEFILE",
-    help="age identity that opens an encrypted bundle.",
-)
-@click.option(
-    "--at",
-    metavar="TIME",
-    help="Judge certificates as of this time (RFC 3339 or seconds since 1970); default: now.",
-)
+@options.identity
+@options.at
 @cli.json_option
 def verify(
     *,

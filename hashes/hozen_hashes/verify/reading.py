@@ -79,8 +79,10 @@ class Reading:
         """
         try:
             for member in bundle.members():
-                self._member(member)
-            self.complete = True
+                if not self._member(member) and not bundle.resumable:
+                    break
+            else:
+                self.complete = True
         except LimitError as error:
             self.limited.append(str(error))
         except BadDataError as error:
@@ -96,7 +98,8 @@ class Reading:
             )
         self.items.finish()
 
-    def _member(self, member: Member) -> None:
+    def _member(self, member: Member) -> bool:
+        """Take one member; return whether its bytes could be read."""
         self.members += 1
         path = member.path
         ledger = self.payload if path.startswith("data/") else self.tags
@@ -108,10 +111,11 @@ class Reading:
         except DamagedError as damage:
             self.container.append(str(damage))
             ledger.unreadable(path, str(damage))
-            return
+            return False
         ledger.found(path, digest.digest(), source.size)
         if ledger is self.tags and (path in KEPT or path in {MANIFEST, SEALED, PLAN}):
             self.hashes[path] = digest.hexdigest()
+        return True
 
     def _content(self, path: str, source: _Source) -> None:
         """Hand the bytes to whoever reads this path; its complaints do not end the pass."""
