@@ -45,6 +45,7 @@ class Context:
         files: FILES' reader: requests in, attempts out, in order; each request gives exactly one attempt.
         match: file patterns (`/var/log/**`, `/home/*/.bash_history`), as bytes, to existing paths, in a bounded walk.
         note: enters an observation about the capture itself in the journal.
+        room: how many bytes the next item of an artifact may still take.
         tick: lets an epoch close in time; called by whoever waits.
         collector_offset: host clock minus collector clock and its uncertainty in milliseconds, or None.
     """
@@ -56,5 +57,6 @@ class Context:
     files: Callable[[Iterable[FileRequest]], Iterator[Attempt]]
     match: Callable[[Iterable[bytes]], Iterator[bytes]]
     note: Callable[[str], None]
+    room: Callable[[str], int] = field(default=lambda _artifact: 1 << 62)
     tick: Callable[[], None] = field(default=lambda: None)
     collector_offset: Callable[[], tuple[float, float] | None] = field(default=lambda: None)

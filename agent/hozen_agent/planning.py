@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from hozen_agent import artifacts as families
-from hozen_agent.artifacts.registry import CATALOGUE, Artifact
+from hozen_agent.artifacts.registry import CATALOGUE, FILES_FROM_RANK, Artifact
 from hozen_hashes.errors import UsageError
 from hozen_hashes.jsonl import dump_line
 
@@ -71,6 +71,17 @@ def make_plan(names: Sequence[str], *, profile: str, profile_sha256: str) -> Pla
     if not steps:
         raise UsageError(f"profile {profile} has nothing that can be read on {here}")
     return Plan(profile=profile, profile_sha256=profile_sha256, steps=steps)
+
+
+def expected_files(plan: Plan) -> dict[str, list[str]]:
+    """Return, for each artifact that consists of files, the paths that a capture would ask for now.
+
+    Names are looked up through the same private view and helpers as in a capture; of contents only
+    /etc/passwd is looked at, for the homes. The process enters the view and stays there.
+    """
+    from hozen_agent.dryrun import look_up
+
+    return {step.name: look_up(step) for step in plan.steps if step.rank >= FILES_FROM_RANK}
 
 
 def _step(number: int, family: Artifact) -> dict[str, object]:

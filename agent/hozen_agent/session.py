@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 from hozen_agent import closing, host, opening, originals
+from hozen_agent.artifacts.registry import FILES_FROM_RANK
 from hozen_agent.case import case_json
 from hozen_agent.clock import now, utc_now
 from hozen_agent.items import Attempt, Outcome
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from hozen_hashes.age import Recipient
     from hozen_hashes.identity import Signer
 
-_FILES_FROM_RANK = 50  # the volatile part runs at normal priority, the bulk of the files does not
 _OUTCOME_WHEN_STOPPED = {"deadline": Outcome.TIMED_OUT}
 
 
@@ -129,6 +129,10 @@ class Session:
         """Host clock minus collector clock and its uncertainty in milliseconds, once measured."""
         return self._offset
 
+    def room(self, artifact: str) -> int:
+        """Return how many bytes the next item of `artifact` may still take."""
+        return self._guard.room(artifact)
+
     def note(self, text: str) -> None:
         """Enter an observation about the capture itself in the journal."""
         self.writer.note({"type": "note", "text": text})
@@ -163,7 +167,7 @@ class Session:
         lowered = False
         for number, step in enumerate(steps, 1):
             self._progress.step(number, len(steps), step.name)
-            if not lowered and step.rank >= _FILES_FROM_RANK:
+            if not lowered and step.rank >= FILES_FROM_RANK:
                 lowered = True
                 for problem in self._guard.step_back():
                     self.note(problem)

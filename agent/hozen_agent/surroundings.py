@@ -87,6 +87,7 @@ class Surroundings:
             files=self._reader,
             match=self._finder,
             note=session.note,
+            room=session.room,
             tick=session.writer.tick,
             collector_offset=lambda: session.offset,
         )

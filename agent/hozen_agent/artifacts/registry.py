@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     Collect = Callable[[Context], Iterator[Attempt]]
 
+# Ranks below are the volatile part, read at normal priority; from here on it is files, read with the host's leave.
+FILES_FROM_RANK = 50
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artifact:
