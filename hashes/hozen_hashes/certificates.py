@@ -106,9 +106,19 @@ def _issuer_and_serial(data: bytes) -> bytes:
     serial = fields.take(der.INTEGER, "serial number")
     if der.read_integer(serial) == 0:
         raise FormatError("a certificate with serial number 0")
-    fields.take(der.SEQUENCE, "signature algorithm")
+    algorithm = fields.take(der.SEQUENCE, "signature algorithm")
     issuer = fields.take(der.SEQUENCE, "issuer")
+    _check_outside(whole, algorithm)
     return der.sequence(issuer.whole, serial.whole)
+
+
+def _check_outside(at: der.Cursor, algorithm: der.Element) -> None:
+    """Check what the issuer's signature does not cover, so that a certificate has one spelling (RFC 5280 §4.1.1)."""
+    if at.take(der.SEQUENCE, "signature algorithm").whole != algorithm.whole:
+        raise FormatError("a certificate that names two signature algorithms")
+    if at.take(der.BIT_STRING, "signature").content[:1] != b"\0":
+        raise FormatError("a certificate whose signature is not whole bytes")
+    at.end("certificate")
 
 
 def key_algorithm(certificate: x509.Certificate) -> str:

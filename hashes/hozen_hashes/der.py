@@ -14,6 +14,7 @@ from hozen_hashes.errors import FormatError, LimitError
 
 BOOLEAN = 0x01
 INTEGER = 0x02
+BIT_STRING = 0x03
 OCTET_STRING = 0x04
 NULL = 0x05
 OBJECT_IDENTIFIER = 0x06
