@@ -26,6 +26,7 @@ class CollectorProtocol(HttpToolsProtocol):
         tls = transport.get_extra_info("ssl_object")
         self._certificate: bytes | None = tls.getpeercert(binary_form=True) if tls else None
         self._header_bytes = 0
+        self._in_headers = True
         self._deadline: asyncio.TimerHandle | None = None
         self._arm()
 
@@ -39,6 +40,7 @@ class CollectorProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self.scope[SCOPE_KEY] = self._certificate  # type: ignore[typeddict-unknown-key]
         self._header_bytes = 0
+        self._in_headers = True
         self._arm()
 
     def on_url(self, url: bytes) -> None:
@@ -53,13 +55,17 @@ class CollectorProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Hand the request to the application."""
+        self._in_headers = False
         self._disarm()
         super().on_headers_complete()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; a peer that sent too long a header is gone already."""
-        if not self.transport.is_closing():
-            super().data_received(data)
+        if self.transport.is_closing():
+            return
+        super().data_received(data)
+        if self._in_headers:  # the parser keeps an unfinished header in memory without a bound
+            self._count(len(data))
 
     def _count(self, length: int) -> None:
         self._header_bytes += length

@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import ssl
 import subprocess
 import sys
@@ -24,7 +25,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from hozen_collector.commands import work
 from hozen_hashes import readme_verify
-from hozen_hashes.identity import KeyIdentity, load_identity, make_csr, new_key, new_one_capture
+from hozen_hashes.identity import (
+    KeyIdentity,
+    load_identity,
+    make_csr,
+    new_key,
+    new_one_capture,
+    write_identity,
+)
 from hozen_hashes.keyfile import encode_key
 from hozen_hashes.records import ItemRecord
 from hozen_hashes.writer import BundleWriter
@@ -71,7 +79,7 @@ class Bundle:
     def sha256(self) -> str:
         return hashlib.sha256(self.data).hexdigest()
 
-    def metadata(self, **changed: str) -> str:
+    def metadata(self, /, **changed: str) -> str:
         words = {
             "bundle": self.bundle_id,
             "case": self.case,
@@ -141,13 +149,16 @@ class Client:
         method: str,
         path: str,
         headers: dict[str, str] | None = None,
-        body: bytes | None = None,
+        body: bytes | Iterator[bytes] | None = None,
     ) -> Answer:
         connection = http.client.HTTPSConnection(
             "127.0.0.1", self.port, context=self.context, timeout=30
         )
         try:
-            connection.request(method, path, body=body, headers=headers or {})
+            chunked = (headers or {}).get("Transfer-Encoding") == "chunked"
+            connection.request(
+                method, path, body=body, headers=headers or {}, encode_chunked=chunked
+            )
             answer = connection.getresponse()
             found = {name.lower(): value for name, value in answer.getheaders()}
             return Answer(answer.status, found, answer.read())
@@ -159,7 +170,7 @@ class Client:
             "POST", path, {"Content-Type": "application/json"}, json.dumps(body).encode()
         )
 
-    def create(self, bundle: Bundle, **changed: str) -> Answer:
+    def create(self, bundle: Bundle, /, **changed: str) -> Answer:
         size = changed.pop("length", str(len(bundle.data)))
         words = {**TUS, "Upload-Length": size, "Upload-Metadata": bundle.metadata(**changed)}
         return self.call("POST", "/api/v1/uploads", words)
@@ -174,7 +185,7 @@ class Client:
         assert answer.status == 200, answer
         return int(answer.headers["upload-offset"])
 
-    def push(self, bundle: Bundle, **changed: str) -> dict[str, Any]:
+    def push(self, bundle: Bundle, /, **changed: str) -> dict[str, Any]:
         created = self.create(bundle, **changed)
         assert created.status == 201, created
         location = created.headers["location"]
@@ -331,6 +342,23 @@ def make_bundle(
     return Bundle(
         bundle_id, medium.container.getvalue(), sealed.seal, start=medium.start, case=case
     )
+
+
+def make_bundle_claim() -> Bundle:
+    """Give a small claim of a bundle that will never be sent."""
+    return Bundle(f"hz-20261123T050000Z-web01-{os.urandom(4).hex()}", os.urandom(64), "0" * 64)
+
+
+def identity_pem(signer: KeyIdentity) -> bytes:
+    return write_identity(signer, None)
+
+
+def sql(root: Path, statement: str, *values: Any) -> list[Any]:
+    """Look into or change the database behind the collector's back."""
+    with contextlib.closing(sqlite3.connect(root / "collector.sqlite", timeout=20)) as database:
+        rows = database.execute(statement, values).fetchall()
+        database.commit()
+    return rows
 
 
 @pytest.fixture

@@ -145,7 +145,7 @@ async def _receive(
     """Take the body as the only writer; give the durable offset."""
     live = live_of(request)
     async with live.turn(upload.id) as turn:
-        upload = await _upload(request, upload.agent_id)
+        upload = await _fresh(request, upload.id, upload.agent_id)
         if upload.state != store.RECEIVING or upload.offset != offset:
             raise RefusedError(
                 409,
@@ -224,7 +224,10 @@ async def _settle(sink: Sink, early: RefusedError | None, checksum: headers.Chec
 
 
 async def _upload(request: Request, agent: str) -> Upload:
-    upload_id = request.path_params.get("upload_id", "")
+    return await _fresh(request, request.path_params["upload_id"], agent)
+
+
+async def _fresh(request: Request, upload_id: str, agent: str) -> Upload:
     return await blocking(collector_of(request).store.get, upload_id, agent_id=agent)
 
 
