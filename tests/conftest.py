@@ -24,6 +24,15 @@ REQUIRED = os.environ.get("HOZEN_REQUIRE_TOOLS") == "1"
 _NAMED = re.compile(rf"(?<![\w-])({'|'.join(sorted(TOOLS, key=len, reverse=True))})(?![\w-])")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name long or unprintable values by their argument: random keys would differ from worker to worker."""
+    if isinstance(val, str | bytes) and (
+        len(val) > 40 or not (val.isascii() and str(val).isprintable())
+    ):
+        return argname
+    return None
+
+
 def _skip_without_tool(absent: FileNotFoundError) -> None:
     tool = os.path.basename(os.fsdecode(absent.filename or ""))
     if tool in TOOLS and shutil.which(tool) is None:
