@@ -42,8 +42,8 @@ _WHOLE, _BEGIN, _DATA, _END, _NOTE = (
     int(kind) for kind in (Kind.WHOLE, Kind.BEGIN, Kind.DATA, Kind.END, Kind.NOTE)
 )
 _OK = int(Code.OK)
-_CHANGED, _ATIME, _HAS_STAT, _LINK, _SPARSE, _DIRECTORY = (
-    int(flag) for flag in (Flag.CHANGED, Flag.ATIME, Flag.STAT, Flag.LINK, Flag.SPARSE, Flag.DIRECTORY)
+_CHANGED, _ATIME, _HAS_STAT, _LINK, _SPARSE, _DIRECTORY, _DERIVED = (
+    int(flag) for flag in (Flag.CHANGED, Flag.ATIME, Flag.STAT, Flag.LINK, Flag.SPARSE, Flag.DIRECTORY, Flag.DERIVED)
 )  # fmt: skip
 
 Record = tuple[int, int, int, int, int]
@@ -181,9 +181,7 @@ class _Run:
         names: list[bytes] = []
         key = (0, 0)
         for request in requests:
-            flags = (serve.NEWEST if request.newest else 0) | (
-                serve.METADATA if request.withheld or withheld.by_name(request.path) else 0
-            )
+            flags = _flags(request)
             if (request.max_bytes, flags) != key or len(names) == _BATCH:
                 self._post(names, key)
                 names, key = [], (request.max_bytes, flags)
@@ -285,12 +283,14 @@ class _Run:
         if flags & _LINK:
             return self._link(request, stat)
         item = self._open = _Streamed(self, request, stat)
-        sparse, directory = bool(flags & _SPARSE), bool(flags & _DIRECTORY)
+        sparse, directory, derived = (
+            bool(flags & flag) for flag in (_SPARSE, _DIRECTORY, _DERIVED)
+        )
         return Attempt(
             artifact=request.artifact,
             source=request.path,
-            method="sparse" if sparse else "read",
-            kind="directory" if directory else "file",
+            method="sparse" if sparse else "derived" if derived else "read",
+            kind="directory" if directory else "record" if derived else "file",
             personal=request.personal,
             ext="sparse.tar" if sparse else "names" if directory else request.ext,
             data=item.chunks(),
@@ -298,6 +298,7 @@ class _Run:
             after=item.after,
             logical_size=stat.size if sparse else None,
             holes=sparse,
+            withheld="password_hash" if derived else "",
             started=self._started(),
         )
 
@@ -377,6 +378,14 @@ class _Run:
             self._pool.abandon(lane, "the capture of these files was ended early")
         else:
             self._pool.give_back(lane)
+
+
+def _flags(request: FileRequest) -> int:
+    """Return how the worker is to treat the file; the rule of names holds whatever the artifact asks."""
+    flags = serve.NEWEST if request.newest else 0
+    if request.withheld == withheld.AGING:
+        return flags | serve.AGING
+    return flags | (serve.METADATA if request.withheld or withheld.by_name(request.path) else 0)
 
 
 def _on(path: bytes, point: bytes) -> bool:

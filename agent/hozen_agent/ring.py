@@ -65,6 +65,7 @@ class Flag(IntFlag):
     SPARSE = 4  # content is a tar of the extents
     LINK = 8
     DIRECTORY = 16
+    DERIVED = 64  # content was computed, hashes left out
     ATIME = 32  # the access time may have changed: O_NOATIME was refused
 
 

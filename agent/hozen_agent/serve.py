@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 LENGTH: Final = struct.Struct("<I")
 REQUEST: Final = struct.Struct("<BBQ")
 FILES, WALK = 1, 2
-NEWEST, METADATA = 1, 2
+NEWEST, METADATA, AGING = 1, 2, 4
 _PATHS_AT_ONCE: Final = 16 << 10
 
 
@@ -57,8 +57,9 @@ def serve(requests: int, opener: Opener, out: Producer) -> None:
         names = body[REQUEST.size :].split(b"\0")
         if kind == FILES:
             newest, metadata = bool(flags & NEWEST), bool(flags & METADATA)
+            aging = bool(flags & AGING)
             for path in names:
-                files.item(path, max_bytes=number, newest=newest, metadata=metadata)
+                files.item(path, max_bytes=number, newest=newest, metadata=metadata, aging=aging)
         else:
             _Found(out, newest=bool(flags & NEWEST)).walk(opener, names, seconds=number / 1000)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 SMALL: Final = 128 << 10  # read in one piece, stored in one record
 PSEUDO_MAX: Final = 16 << 20  # of a file the kernel makes as it is read
+AGING_MAX: Final = 16 << 20
 _DROP_EVERY: Final = 32 << 20
 _LEAST_ROOM: Final = 64 << 10
 _HEAD_LINES: Final = 64 << 10  # looked at for a private key
@@ -50,7 +51,9 @@ class FileWorker:
         self._view = out.shared.view
         self._dontcache: dict[int, int] = {}
 
-    def item(self, path: bytes, *, max_bytes: int, newest: bool, metadata: bool) -> None:
+    def item(
+        self, path: bytes, *, max_bytes: int, newest: bool, metadata: bool, aging: bool = False
+    ) -> None:
         """One request is answered by records, the last of them WHOLE or END."""
         parent, _, name = path.rpartition(b"/")
         try:
@@ -63,7 +66,10 @@ class FileWorker:
             self._end(Code.FAILED, str(refusal))
             return
         try:
-            self._pinned(pinned, path, max_bytes, newest=newest, metadata=metadata)
+            if aging:
+                self._aging(pinned)
+            else:
+                self._pinned(pinned, path, max_bytes, newest=newest, metadata=metadata)
         finally:
             os.close(pinned)
 
@@ -93,6 +99,25 @@ class FileWorker:
             self._end(Code.FAILED, "a file of the kernel that is not read by name", stat=at)
             return
         self._regular(pinned, at, size, blocks, max_bytes, newest=newest, pseudo=pseudo)
+
+    def _aging(self, pinned: int) -> None:
+        """A shadow or passwd file gives its lines with a word in place of each hash; the hashes stay here."""
+        at = self.out.reserve(STAT)
+        try:
+            self.opener.stat_into(pinned, self.out.shared.address + at)
+            stat = bytes(self._view[at : at + STAT])
+            if not modes.S_ISREG(_STAT.unpack_from(stat)[0]):
+                self._end_raw(OSError(errno.EINVAL, ""), "open", stat)
+                return
+            fd, _ = self.opener.content(pinned)
+        except OSError as error:
+            self._end_by(error, "open")
+            return
+        with open(fd, "rb", buffering=0) as file:
+            text = file.read(AGING_MAX)
+        self.out.put(Kind.BEGIN, Code.OK, Flag.DERIVED, stat)
+        self._bytes(withheld.without_hashes(text or b""))
+        self.out.put(Kind.END, Code.OK, 0, b"")
 
     def _regular(
         self, pinned: int, at: int, size: int, blocks: int, max_bytes: int, *, newest: bool, pseudo: bool

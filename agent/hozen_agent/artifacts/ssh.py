@@ -1,0 +1,43 @@
+"""SSH: who may come in, where people went; of private keys only their existence."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hozen_agent import definitions, files
+from hozen_agent.artifacts.registry import artifact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hozen_agent.context import Context
+    from hozen_agent.items import Attempt
+
+_EXPECTED = (b"/etc/ssh/sshd_config", b"/root/.ssh/authorized_keys")
+
+
+@artifact(
+    name="ssh_access",
+    rank=64,
+    personal="personal",
+    en=(
+        "SSH settings, authorised keys and known hosts show who could come in and where "
+        "people connected to; they do not show that a key was used. Private keys are named, "
+        "not copied."
+    ),
+    ja=(
+        "SSHの設定、許可鍵及び既知ホストは、誰が接続可能であったか、どこへ接続したかを示します。鍵が使われ"
+        "たことは示しません。秘密鍵は存在のみを記録し、複製しません。"
+    ),
+    reads=definitions.own("HozenSshAccess"),
+    needs_root=True,
+)
+def collect(ctx: Context) -> Iterator[Attempt]:
+    """Yield settings, keys that are public, and the existence of those that are not."""
+    yield from files.capture(
+        ctx,
+        artifact="ssh_access",
+        definition="HozenSshAccess",
+        personal="personal",
+        expected=_EXPECTED,
+    )
