@@ -32,13 +32,14 @@ def redacted(
     for entry in entries:
         name, kind, data, number = entry
         if kind == FILE and data:
-            clean = _clean(name[name.rfind(b"/") + 1 :], data, redactor, counts)
+            clean = clean_file(name[name.rfind(b"/") + 1 :], data, redactor, counts)
             if clean is not data:
                 entry = (name, kind, clean, number)  # noqa: PLW2901 - the same entry, cleaned
         yield entry
 
 
-def _clean(file: bytes, data: bytes, redactor: Redactor, counts: dict[str, int]) -> bytes:
+def clean_file(file: bytes, data: bytes, redactor: Redactor, counts: dict[str, int]) -> bytes:
+    """Return what the file of this name below /proc/PID says, without secrets; `data` itself when there are none."""
     if file == b"cmdline":
         return redactor.command_line(data, counts)
     if file == b"environ":

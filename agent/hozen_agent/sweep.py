@@ -146,7 +146,7 @@ class _Run:
             self.fail(name, error.errno or 0)
             return b""
         try:
-            data, number = _read(fd, cap)
+            data, number = read_some(fd, cap)
         finally:
             os.close(fd)
         self._left -= len(data)
@@ -271,7 +271,7 @@ class _Run:
             except OSError as error:
                 self.fail(prefix + b"cmdline", error.errno or 0)
                 continue
-            stat, _ = _read(fd, MAX_SMALL)
+            stat, _ = read_some(fd, MAX_SMALL)
             os.close(fd)
             if _uninterruptible(stat):
                 self.fail(prefix + b"cmdline", EBUSY)
@@ -289,7 +289,7 @@ class _Run:
         except OSError as error:
             self.fail(name, error.errno or 0)
             return
-        data, number = _read(fd, MAX_TABLE)
+        data, number = read_some(fd, MAX_TABLE)
         os.close(fd)
         if data or not number:
             self.entries.append((name, FILE, data, 0))
@@ -297,7 +297,19 @@ class _Run:
             self.fail(name, number)
 
 
-def _read(fd: int, cap: int) -> tuple[bytes, int]:
+def read_small(path: bytes, *, at: int, cap: int = MAX_SMALL) -> bytes:
+    """Return a file's bytes, at most `cap`; nothing when it cannot be read (for lookups, never for evidence)."""
+    try:
+        fd = os.open(path, _FLAGS, dir_fd=at)
+    except OSError:
+        return b""
+    try:
+        return read_some(fd, cap)[0]
+    finally:
+        os.close(fd)
+
+
+def read_some(fd: int, cap: int) -> tuple[bytes, int]:
     """Return what is there up to `cap` bytes, and 0 or the errno that ended it (EFBIG at the cap)."""
     try:
         data = os.read(fd, 4096)

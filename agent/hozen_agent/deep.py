@@ -1,0 +1,226 @@
+"""The second, deep pass over the processes: environment, maps, open files, threads, and the hash of each program.
+
+One directory descriptor a process; all of one process is read together and handed on in batches that fit in memory.
+Nothing here blocks on another machine: a program on a remote mount is not opened, and what takes the lock of a
+memory map is left alone while a thread of the process sleeps uninterruptibly.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from errno import EBUSY, EFBIG, EREMOTE
+from typing import TYPE_CHECKING
+
+from hozen_agent import mounts
+from hozen_agent.sweep import ERROR, FILE, LINK, read_some
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hozen_agent.exehash import Exe, ExeHashes
+    from hozen_agent.sweep import Entry
+
+BATCH = 6 << 20
+MAX_FILE = 4 << 20
+MAX_ENVIRON = 256 << 10
+MAX_FDS = 65_536
+MAX_THREADS = 4096
+
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_FILES = (
+    *b"stat status cgroup limits loginuid sessionid io wchan oom_score oom_score_adj".split(),
+    *b"comm personality schedstat syscall uid_map gid_map timerslack_ns".split(),
+)
+# These take the lock of the memory map (mm/memory.c, access_remote_vm; fs/proc/task_mmu.c).
+_LOCKING = (b"cmdline", b"environ", b"maps")
+# What a record is made of; the rest is in the tar only.
+_KEPT = frozenset(b"stat status cmdline cgroup loginuid sessionid".split())
+_LINKS = (b"exe", b"cwd", b"root")
+_SPACES = b"cgroup ipc mnt net pid pid_for_children time user uts".split()
+
+
+@dataclass(slots=True, kw_only=True)
+class Seen:
+    """What the deep pass found of one process, for its record.
+
+    Attributes:
+        files: small texts and links by name, as in procparse.by_process.
+        gone: why the process could not be opened, or empty.
+    """
+
+    pid: int
+    files: dict[bytes, bytes] = field(default_factory=dict)
+    open_files: int | None = None
+    exe: Exe | None = None
+    gone: str = ""
+
+
+class DeepPass:
+    """Walks over processes; `batches` yields their raw entries, `seen` fills as it goes.
+
+    Attributes:
+        seen: by pid, complete when `batches` ended.
+    """
+
+    def __init__(self, proc: int, *, hashes: ExeHashes) -> None:
+        self._proc = proc
+        self._hashes = hashes
+        self._mounts: dict[bytes, frozenset[int]] = {}
+        self._entries: list[Entry] = []
+        self._size = 0
+        self.seen: dict[int, Seen] = {}
+
+    def batches(self, pids: list[int]) -> Iterator[list[Entry]]:
+        """Yield entries named `proc/PID/…`, about BATCH bytes at a time, unredacted."""
+        for pid in pids:
+            self._process(pid)
+            if self._size > BATCH:
+                yield self._take()
+        if self._entries:
+            yield self._take()
+
+    def _take(self) -> list[Entry]:
+        entries, self._entries, self._size = self._entries, [], 0
+        return entries
+
+    def _add(self, name: bytes, kind: str, data: bytes = b"", number: int = 0) -> None:
+        self._entries.append((name, kind, data, number))
+        self._size += len(data) + 512
+
+    def _process(self, pid: int) -> None:
+        seen = self.seen[pid] = Seen(pid=pid)
+        prefix = b"proc/%d/" % pid
+        try:
+            at = os.open(b"%d" % pid, _DIRECTORY, dir_fd=self._proc)
+        except OSError as error:
+            seen.gone = error.strerror or "not there"
+            self._add(prefix[:-1], ERROR, number=error.errno or 0)
+            return
+        try:
+            self._files(at, prefix, seen)
+            self._links(at, prefix, seen)
+            asleep = self._threads(at, prefix)
+            for name in _LOCKING:
+                if asleep:
+                    self._add(prefix + name, ERROR, number=EBUSY)
+                else:
+                    self._file(
+                        at, prefix, name, seen, MAX_ENVIRON if name == b"environ" else MAX_FILE
+                    )
+            self._mount_table(at, prefix, seen)
+            self._descriptors(at, prefix, seen)
+            self._program(at, prefix, seen)
+        finally:
+            os.close(at)
+        if b"stat" not in seen.files:
+            seen.gone = "it ended while it was being read"
+
+    def _file(self, at: int, prefix: bytes, name: bytes, seen: Seen | None, cap: int) -> bytes:
+        try:
+            fd = os.open(name, _FLAGS, dir_fd=at)
+        except OSError as error:
+            self._add(prefix + name, ERROR, number=error.errno or 0)
+            return b""
+        try:
+            data, number = read_some(fd, cap)
+        finally:
+            os.close(fd)
+        if data or not number:
+            self._add(prefix + name, FILE, data)
+            if seen is not None and name in _KEPT:
+                seen.files[name] = data
+        if number:
+            self._add(prefix + name, ERROR, number=number)
+        return data
+
+    def _files(self, at: int, prefix: bytes, seen: Seen) -> None:
+        for name in _FILES:
+            self._file(at, prefix, name, seen, MAX_FILE)
+
+    def _links(self, at: int, prefix: bytes, seen: Seen) -> None:
+        for name in (*_LINKS, *(b"ns/" + space for space in _SPACES)):
+            try:
+                target = os.readlink(name, dir_fd=at)
+            except OSError as error:
+                self._add(prefix + name, ERROR, number=error.errno or 0)
+            else:
+                self._add(prefix + name, LINK, target)
+                seen.files[name] = target
+
+    def _threads(self, at: int, prefix: bytes) -> bool:
+        """Enter each thread's name and stat; tell whether one sleeps uninterruptibly."""
+        asleep = False
+        for number in self._listing(at, b"task", prefix, MAX_THREADS):
+            for name in (b"comm", b"stat"):
+                data = self._file(at, prefix, b"task/" + number + b"/" + name, None, MAX_FILE)
+                if name == b"stat" and data[data.rfind(b")") + 2 :][:1] == b"D":
+                    asleep = True
+        return asleep
+
+    def _mount_table(self, at: int, prefix: bytes, seen: Seen) -> None:
+        """Read mountinfo once a mount namespace, and learn which mounts to stay out of."""
+        space = seen.files.get(b"ns/mnt", b"")
+        if space in self._mounts:
+            return
+        data = self._file(at, prefix, b"mountinfo", None, 16 << 20)
+        if data:
+            found = mounts.parse_mountinfo(data)
+            remote = mounts.MountTable(found).skipped_ids if found else frozenset()
+            ids = frozenset(m.mount_id for m in found if not mounts.is_remote(m.kind))
+            self._mounts[space] = ids - remote
+
+    def _descriptors(self, at: int, prefix: bytes, seen: Seen) -> None:
+        numbers = self._listing(at, b"fd", prefix, MAX_FDS)
+        seen.open_files = len(numbers)
+        for number in numbers:
+            try:
+                target = os.readlink(b"fd/" + number, dir_fd=at)
+            except OSError as error:
+                self._add(prefix + b"fd/" + number, ERROR, number=error.errno or 0)
+                continue
+            self._add(prefix + b"fd/" + number, LINK, target)
+            self._file(at, prefix, b"fdinfo/" + number, None, MAX_FILE)
+
+    def _listing(self, at: int, name: bytes, prefix: bytes, most: int) -> list[bytes]:
+        try:
+            directory = os.open(name, _DIRECTORY, dir_fd=at)
+        except OSError as error:
+            self._add(prefix + name, ERROR, number=error.errno or 0)
+            return []
+        try:
+            numbers = sorted(os.listdir(directory), key=_numeric)
+        except OSError as error:
+            self._add(prefix + name, ERROR, number=error.errno or 0)
+            return []
+        finally:
+            os.close(directory)
+        if len(numbers) > most:
+            self._add(prefix + name, ERROR, number=EFBIG)
+        return [number.encode() for number in numbers[:most]]
+
+    def _program(self, at: int, prefix: bytes, seen: Seen) -> None:
+        target = seen.files.get(b"exe", b"")
+        if not target:
+            return
+        local = self._mounts.get(seen.files.get(b"ns/mnt", b""), frozenset())
+        try:
+            seen.exe = self._hashes.of(at, target, local)
+        except OSError as error:
+            number = error.errno or EREMOTE
+            seen.files[b"exe error"] = (error.strerror or "").encode()
+            self._add(prefix + b"exe (content)", ERROR, number=number)
+
+
+def _numeric(name: str) -> tuple[int, str]:
+    return (int(name), name) if name.isdigit() else (1 << 62, name)
+
+
+def pids_now(proc: int) -> list[int]:
+    """Return the process numbers of this moment, in order.
+
+    Raises:
+        OSError: procfs cannot be listed.
+    """
+    return sorted(int(name) for name in os.listdir(proc) if name.isdigit())
