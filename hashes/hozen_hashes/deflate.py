@@ -1,6 +1,6 @@
 """Raw deflate (RFC 1951): compressing, storing as it lies, and inflating within a bound.
 
-ISA-L's igzip is used when it is installed: four times the speed of zlib at level 1.
+ISA-L's igzip compresses when it is installed: four times the speed of zlib at level 1.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ _LEVEL = 1
 _BLOCK = 0xFFFF
 _STORED = struct.Struct("<BHH")
 _LAST_STORED = _STORED.pack(1, 0, 0xFFFF)
-_ERRORS: tuple[type[Exception], ...] = (zlib.error,) if _isal is None else (zlib.error, _isal.error)
 
 
 class Compressor(Protocol):
@@ -105,51 +104,47 @@ class _Stored:
 class Inflater:
     """Inflates one raw deflate stream in pieces that never exceed what was asked for.
 
+    Always zlib's: igzip accepts some malformed streams that zlib and `unzip` refuse, and a verdict
+    must not depend on what is installed.
+
     Attributes:
-        eof: the stream has ended.
         pending: input that was not used yet: to be given again, or, after the end, what follows.
     """
 
     __slots__ = ("_stream", "pending")
 
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
+    def __init__(self) -> None:
+        self._stream = zlib.decompressobj(_RAW)
         self.pending = b""
 
     @property
     def eof(self) -> bool:
         """Whether the stream has ended."""
-        ended: bool = self._stream.eof
-        return ended
+        return self._stream.eof
+
+    def copy(self) -> Inflater:
+        """Return an inflater that goes on from the same state."""
+        twin = Inflater()
+        twin._stream = self._stream.copy()
+        twin.pending = self.pending
+        return twin
 
     def inflate(self, data: bytes, max_length: int) -> bytes:
         """Return at most `max_length` (at least 1) bytes; `pending` is what remains of `data`.
+
+        A piece of full length may leave more behind, even when nothing is pending.
 
         Raises:
             FormatError: not a deflate stream.
         """
         try:
-            out: bytes = self._stream.decompress(data, max_length)
-        except _ERRORS as error:
+            out = self._stream.decompress(data, max_length)
+        except zlib.error as error:
             raise FormatError(f"not a deflate stream: {error}") from error
         self.pending = (
             self._stream.unused_data if self._stream.eof else self._stream.unconsumed_tail
         )
         return out
-
-    def twin(self) -> Inflater:
-        """Return an inflater in the same state; only of one that is `exact`."""
-        return Inflater(self._stream.copy())
-
-
-def inflater(*, exact: bool = False) -> Inflater:
-    """Return an inflater for one raw deflate stream.
-
-    Args:
-        exact: of a torn stream, give the last byte that can be known. igzip keeps up to two back;
-            zlib does not.
-    """
-    return Inflater((zlib if exact else _library()).decompressobj(_RAW))
 
 
 @cache

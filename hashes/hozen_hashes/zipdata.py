@@ -163,13 +163,13 @@ class Content:
             yield piece
 
     def _inflated(self) -> Iterator[bytes]:
-        stream = deflate.inflater(exact=self._exact)
+        stream = deflate.Inflater()
         more = False  # a full piece may leave output behind even when all input is used
         while not stream.eof:
             data = stream.pending or (b"" if more else self._input())
             if not data and not more:
                 raise FormatError(f"the deflate stream does not end: {self._name}")
-            twin = stream.twin() if self._exact else None
+            twin = stream.copy() if self._exact else None
             wanted = min(CHUNK, self._bound - self.size + 1)
             try:
                 piece = stream.inflate(data, wanted)
