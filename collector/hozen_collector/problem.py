@@ -29,16 +29,24 @@ class RefusedError(HozenError):
     Attributes:
         status: of the answer.
         headers: that the answer carries besides.
+        wait: whether the rest of the request's body is worth waiting for.
     """
 
     exit_code = 65
 
     def __init__(
-        self, status: int, message: str, *, hint: str = "", headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        message: str,
+        *,
+        hint: str = "",
+        headers: Mapping[str, str] | None = None,
+        wait: bool = True,
     ) -> None:
         super().__init__(message, hint=hint)
         self.status = status
         self.headers = dict(headers or {})
+        self.wait = wait
 
 
 # The first class that fits decides; everything else is our own fault.

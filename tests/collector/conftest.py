@@ -18,7 +18,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -373,14 +373,20 @@ def empty_collector(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Running]]:
     """Start collectors that end with the test."""
-    started: list[Running] = []
 
-    def start(root: Path, **words: Any) -> Running:
-        started.append(Running(root, **words))
-        return started[-1]
+    class Starter:
+        """Starts collectors; `started` has them in order."""
 
-    yield start
-    for one in started:
+        started: ClassVar[list[Running]] = []
+
+        def __call__(self, root: Path, **words: Any) -> Running:
+            self.started.append(Running(root, **words))
+            return self.started[-1]
+
+    starter = Starter()
+    starter.started.clear()
+    yield starter
+    for one in starter.started:
         if one.process.poll() is None:
             one.kill()
 

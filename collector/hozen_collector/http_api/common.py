@@ -29,7 +29,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 logger = logging.getLogger("hozen.collector")
 DRAIN_BYTES: Final = 1 << 20
-DRAIN_SECONDS: Final = 5.0
+DRAIN_SECONDS: Final = 2.0
 
 
 def collector_of(request: Request) -> Collector:
@@ -101,14 +101,16 @@ def route(
     async def answer(request: Request) -> Response:
         body = _Body(request.receive)
         request = Request(request.scope, body.receive)
+        wait = True
         try:
             return await handler(request)
         except HozenError as error:
             response = problem(error)
+            wait = not isinstance(error, RefusedError) or error.wait
         except OSError as error:
             logger.exception("%s %s", request.method, request.url.path)
             response = problem(InternalError(f"the collector failed: {error.strerror}"))
-        if not await body.drained(request):
+        if not (wait and await body.drained(request)):
             response.headers["Connection"] = "close"
         return response
 

@@ -203,12 +203,10 @@ async def _fill(request: Request, sink: Sink, turn: Turn, room: int) -> RefusedE
                     deadline.reschedule(loop.time() + idle)
     except TimeoutError:
         if turn.stopped:
-            return RefusedError(
-                409, "a later request goes on with this upload", hint="Ask with HEAD."
-            )
-        return RefusedError(
-            408, "no byte came for too long", hint="Ask with HEAD, then go on from there."
-        )
+            words = (409, "a later request goes on with this upload")
+        else:
+            words = (408, "no byte came for too long")
+        return RefusedError(*words, hint="Ask with HEAD, then go on from there.", wait=False)
     except ClientDisconnect:
         return RefusedError(400, "the connection was lost")
     return None
