@@ -30,7 +30,7 @@ PARSE_ERRORS: Final = (
 )  # fmt: skip
 _VERSION_3: Final = 2  # the version number is one less than the version
 _CURVES: Final = {"secp256r1": "ecdsa-p256-sha256", "secp384r1": "ecdsa-p384-sha256"}
-_PEM: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----\r?\n(.*?)-----END \1-----", re.DOTALL)
+_BEGIN: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,40})-----\r?\n")
 
 
 def load_der(data: bytes) -> x509.Certificate:
@@ -75,10 +75,19 @@ def pem_blocks(pem: bytes) -> Iterator[tuple[str, bytes]]:
     """Yield label and decoded bytes of each PEM block (RFC 7468); raises FormatError, LimitError."""
     if len(pem) > MAX_PEM_BYTES:
         raise LimitError(f"PEM text of {len(pem)} bytes, the limit is {MAX_PEM_BYTES}")
-    for count, match in enumerate(_PEM.finditer(pem)):
-        if count == MAX_CERTIFICATES:
-            raise LimitError(f"more than {MAX_CERTIFICATES} PEM blocks")
-        yield match[1].decode("ascii"), _base64(match[2])
+    at = 0
+    for _ in range(MAX_CERTIFICATES + 1):
+        begin = _BEGIN.search(pem, at)
+        if begin is None:
+            return
+        # Not one expression for the whole block: many a BEGIN without END would be searched for again and again.
+        end_line = b"-----END %s-----" % begin[1]
+        end = pem.find(end_line, begin.end())
+        if end < 0:
+            raise FormatError(f"a PEM block without its end: {begin[1].decode('ascii')}")
+        yield begin[1].decode("ascii"), _base64(pem[begin.end() : end])
+        at = end + len(end_line)
+    raise LimitError(f"more than {MAX_CERTIFICATES} PEM blocks")
 
 
 def _base64(text: bytes) -> bytes:

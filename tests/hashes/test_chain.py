@@ -9,6 +9,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hozen_hashes import chain
 from hozen_hashes.chain import ChainError, verify_chain
@@ -341,3 +343,22 @@ def test_every_changed_byte_of_a_certificate_gives_only_our_errors(
             damaged = real[:at] + bytes((value,)) + real[at + 1 :]
             with pytest.raises((FormatError, LimitError, ChainError)):
                 verify_chain(load_der(damaged), [middle.certificate], [root.certificate], at=now)
+
+
+def test_a_pem_text_of_many_beginnings_costs_little(leaf: Any) -> None:
+    begin = b"-----BEGIN CERTIFICATE-----\n"
+    for text in (
+        begin * 36_000,
+        leaf.pem + begin * 30_000,
+        (begin + b"-----END X-----\n") * 20_000,
+    ):
+        with pytest.raises(FormatError, match=r"without its end|base64"):
+            chain.load_certificates(text)
+
+
+@given(st.binary(max_size=200), st.sampled_from([b"CERTIFICATE", b"PRIVATE KEY", b"X" * 41, b""]))
+def test_random_pem_text_gives_only_our_errors(body: bytes, label: bytes) -> None:
+    with pytest.raises((FormatError, LimitError)):
+        chain.load_certificates(
+            b"-----BEGIN %s-----\n%s\n-----END %s-----\n" % (label, body, label)
+        )
