@@ -1,0 +1,169 @@
+"""The running kernel: version, command line, taint, modules seen in two ways, mounts, settings, guards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hozen_agent.artifacts.registry import artifact
+from hozen_agent.clock import now
+from hozen_agent.context import FileRequest
+from hozen_agent.entries import listing, read_entries
+from hozen_agent.items import Attempt
+from hozen_agent.kernelrecords import kernel_record
+from hozen_agent.sweep import ERROR, FILE
+from hozen_agent.ustar import tar_stream
+from hozen_hashes.jsonl import dump_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from hozen_agent.context import Context
+    from hozen_agent.sweep import Entry
+
+_NAME = "kernel"
+_PROC = (
+    b"version cmdline modules filesystems devices misc partitions swaps cpuinfo meminfo crypto locks consoles "
+    b"cgroups vmstat diskstats execdomains fb mdstat key-users bus/input/devices"
+).split()
+# Of the first process, not ours: we look through a private view whose mounts are all read-only.
+_MOUNTS = b"mountinfo mounts mountstats".split()
+_SYSCTL = (
+    *(
+        b"sys/kernel/" + name
+        for name in (
+            b"tainted osrelease ostype version hostname domainname core_pattern core_uses_pid core_pipe_limit modprobe "
+            b"hotplug poweroff_cmd modules_disabled kexec_load_disabled kptr_restrict dmesg_restrict "
+            b"randomize_va_space perf_event_paranoid unprivileged_bpf_disabled unprivileged_userns_clone yama/ptrace_scope sysrq panic "
+            b"panic_on_oops pid_max threads-max ns_last_pid printk ftrace_enabled kprobes-optimization cap_last_cap "
+            b"usermodehelper/bset usermodehelper/inheritable random/boot_id random/entropy_avail io_uring_disabled "
+            b"bootloader_type bootloader_version real-root-dev sched_autogroup_enabled soft_watchdog nmi_watchdog"
+        ).split()
+    ),
+    *(
+        b"sys/fs/" + name
+        for name in (
+            b"suid_dumpable protected_hardlinks protected_symlinks protected_fifos protected_regular file-nr inode-nr "
+            b"pipe-max-size inotify/max_user_watches inotify/max_user_instances"
+        ).split()
+    ),
+    *(b"sys/vm/" + name for name in b"overcommit_memory swappiness mmap_min_addr drop_caches".split()),
+    *(
+        b"sys/net/" + name
+        for name in (
+            b"core/bpf_jit_enable core/bpf_jit_harden core/bpf_jit_kallsyms ipv4/ip_forward ipv4/tcp_syncookies "
+            b"ipv4/ip_local_port_range ipv4/icmp_echo_ignore_all ipv4/ping_group_range ipv4/conf/all/rp_filter "
+            b"ipv4/conf/all/accept_redirects ipv4/conf/all/send_redirects ipv4/conf/all/accept_source_route "
+            b"ipv4/conf/all/log_martians ipv4/conf/all/proxy_arp ipv6/conf/all/forwarding "
+            b"ipv6/conf/all/disable_ipv6 ipv6/conf/all/accept_ra netfilter/nf_conntrack_count "
+            b"netfilter/nf_conntrack_max"
+        ).split()
+    ),
+)  # fmt: skip
+_SYS = (
+    b"kernel/security/lockdown", b"kernel/security/lsm", b"kernel/kexec_loaded", b"kernel/kexec_crash_loaded",
+    b"kernel/uevent_helper", b"kernel/notes", b"kernel/profiling", b"kernel/vmcoreinfo", b"fs/selinux/enforce",
+    b"module/apparmor/parameters/enabled", b"power/state", b"class/dmi/id/sys_vendor", b"class/dmi/id/product_name",
+    b"class/dmi/id/bios_version", b"firmware/efi/fw_platform_size", b"hypervisor/type",
+)  # fmt: skip
+_MODULE_FILES = b"version srcversion taint initstate coresize initsize refcnt".split()
+_FILES = (
+    b"/etc/ld.so.preload", b"/etc/ld.so.conf", b"/etc/ld.so.cache", b"/etc/os-release", b"/etc/machine-id",
+    b"/etc/sysctl.conf", b"/etc/modules", b"/etc/fstab", b"/etc/mtab", b"/etc/crypttab",
+)  # fmt: skip
+_DIRECTORIES = (
+    b"/etc/ld.so.conf.d/*", b"/etc/sysctl.d/*", b"/usr/lib/sysctl.d/*", b"/etc/modprobe.d/*", b"/usr/lib/modprobe.d/*",
+    b"/etc/modules-load.d/*", b"/usr/lib/modules-load.d/*",
+)  # fmt: skip
+
+
+@artifact(
+    name=_NAME,
+    rank=24,
+    personal="none",
+    en="Kernel version, boot parameters, taint, modules seen in two ways, mounts, settings: proves how the kernel "
+    "described itself; a rootkit in the kernel can lie here.",
+    ja="カーネルの版、起動引数、汚染フラグ、2通りで見たモジュール、マウント、設定。カーネル自身の申告を示す。"
+    "カーネル内のルートキットは偽り得る。",
+    reads=(
+        "/proc/*",
+        "/proc/sys/*",
+        "/sys/module/*",
+        *(p.decode() for p in (*_FILES, *_DIRECTORIES)),
+    ),
+)
+def collect(ctx: Context) -> Iterator[Attempt]:
+    """Yield the raw texts, one record made of them, and the files that change how programs are loaded."""
+    started = now()
+    entries = [
+        *read_entries(ctx.proc, b"", (*_PROC, *_SYSCTL), name=b"proc/"),
+        *read_entries(ctx.proc, b"1", _MOUNTS, name=b"proc/"),
+        *read_entries(ctx.root, b"sys", _SYS, name=b""),
+        *_sys_modules(ctx.root),
+        *_binary_formats(ctx),
+    ]
+    counts: dict[str, int] = {}
+    clean = [
+        (name, kind, ctx.redactor.text(data, counts) if _is_boot_line(name, kind) else data, number)
+        for name, kind, data, number in entries
+    ]
+    seconds = started[0] // 1_000_000_000
+    yield Attempt(
+        artifact=_NAME,
+        source=b"/proc, /sys",
+        method="procfs",
+        kind="snapshot",
+        ext="tar",
+        data=tar_stream(clean, seconds=seconds),
+        redacted=counts,
+        unredacted=lambda: tar_stream(entries, seconds=seconds),
+        started=started,
+        ended=now(),
+        tag="kernel-raw",
+    )
+    yield Attempt(
+        artifact=_NAME,
+        source=b"/proc, /sys",
+        method="derived",
+        ext="json",
+        data=(dump_line(kernel_record(clean)),),
+        redacted=counts,
+        derived_from=("kernel-raw",),
+    )
+    paths = (*_FILES, *ctx.match(_DIRECTORIES))
+    yield from ctx.files(
+        FileRequest(artifact=_NAME, path=path, personal="none", max_bytes=64 << 20)
+        for path in paths
+    )
+
+
+def _is_boot_line(name: bytes, kind: str) -> bool:
+    """The kernel's command line may carry secrets (rd.luks.key, ip= with credentials, console passwords)."""
+    return kind == FILE and name == b"proc/cmdline"
+
+
+def _sys_modules(root: int) -> Iterator[Entry]:
+    """Each directory of /sys/module; those of loadable modules have `initstate`, built-in ones have not."""
+    try:
+        names = listing(root, b"sys/module")
+    except OSError as error:
+        yield (b"sys/module", ERROR, b"", error.errno or 0)
+        return
+    for name in names:
+        found = read_entries(root, b"sys/module/" + name, _MODULE_FILES, name=b"")
+        # Built-in modules lack most of these; that is their form, not a failure.
+        yield from (entry for entry in found if entry[1] == FILE)
+
+
+def _binary_formats(ctx: Context) -> list[Entry]:
+    """Programs that the kernel starts for other formats, where that file system is mounted (never through autofs)."""
+    mounted = read_entries(ctx.proc, b"1", (b"mounts",), name=b"")
+    if not any(
+        b" binfmt_misc rw" in data or b" binfmt_misc ro" in data for _, _, data, _ in mounted
+    ):
+        return []
+    directory = b"proc/sys/fs/binfmt_misc"
+    try:
+        names = [name for name in listing(ctx.root, directory) if name != b"register"]
+    except OSError as error:
+        return [(directory, ERROR, b"", error.errno or 0)]
+    return read_entries(ctx.root, directory, names, name=b"")
