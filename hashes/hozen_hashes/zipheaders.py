@@ -138,6 +138,8 @@ def parse_central(fixed: bytes, take: Callable[[int], bytes]) -> Central:
     if comment or disk:
         raise FormatError(f"a comment or a disk number: {name}")
     _check_mode(name, external)
+    if name.endswith("/") and (method, crc, compressed, size) != (STORED, 0, 0, 0):
+        raise FormatError(f"a directory with content: {name}")
     field = _zip64(extra, name)
     if field is not None:
         size, compressed, offset = _central64(field, (size, compressed, offset), name)

@@ -205,6 +205,17 @@ def lies() -> list[tuple[str, bytes]]:  # noqa: PLR0915 - a table
     lie("directory-twice", Raw(name=TOP, data=b"", central={"external": 0}),
         Raw(name=TOP, data=b"", central={"external": 0}), good)  # fmt: skip
     lie("directory-with-content", Raw(name=TOP, central={"external": 0}), good)
+    folder = Raw(name=TOP, data=b"", central={"external": 0})
+    lie(
+        "directory-with-hidden-bytes",
+        replace(folder, method=8, body=b"hidden", local={"method": 8}),
+        good,
+    )
+    lie(
+        "directory-with-a-crc",
+        replace(folder, local={"crc": 1}, central={"external": 0, "crc": 1}),
+        good,
+    )
     names = (
         "a.txt", "/etc/passwd", TOP + "../x", TOP + "/x", TOP + "A.txt", TOP + ".x", TOP + "a\\b", TOP + "a\x00b",
         TOP + "a\n", TOP + "data/x", TOP + "a" * 81, TOP + "a/" * 90 + "a", "hz-1/a.txt", TOP + "é",
@@ -409,26 +420,74 @@ def test_every_truncation_is_noticed(reader: Callable[[bytes], dict[str, bytes]]
             reader(data[:length])
 
 
-@READERS
+def verdict(reader: Callable[[bytes], dict[str, bytes]], data: bytes) -> dict[str, bytes] | None:
+    try:
+        return reader(data)
+    except BadDataError:
+        return None
+
+
+def assert_one_meaning(data: bytes) -> None:
+    """No container means two things: what we accept, both readers and the standard library read alike."""
+    found = verdict(seek, data)
+    assert found == verdict(stream, data)
+    if found is not None:
+        archive = zipfile.ZipFile(io.BytesIO(data))
+        files = [info for info in archive.infolist() if not info.filename.endswith("/")]
+        assert found == {info.filename: archive.read(info) for info in files}
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.data())
-def test_any_splice_is_refused_or_reads_like_a_zip_file(
-    reader: Callable[[bytes], dict[str, bytes]], data: st.DataObject
-) -> None:
-    """What we accept, the standard library reads alike: no container means two things."""
+def test_any_splice_is_refused_or_has_one_meaning(data: st.DataObject) -> None:
     whole = sample()
     a, b = sorted(data.draw(st.tuples(st.integers(0, len(whole)), st.integers(0, len(whole)))))
-    changed = (
-        whole[:a]
-        + data.draw(st.sampled_from([b"", whole[a:b] * 2, whole[:b], bytes(4)]))
-        + whole[b:]
-    )
-    try:
-        found = reader(changed)
-    except BadDataError:
-        return
-    archive = zipfile.ZipFile(io.BytesIO(changed))
-    assert found == {info.filename: archive.read(info) for info in archive.infolist()}
+    middle = data.draw(st.sampled_from([b"", whole[a:b] * 2, whole[:b], bytes(4)]))
+    assert_one_meaning(whole[:a] + middle + whole[b:])
+
+
+NUMBERS = st.sampled_from([0, 1, 6, 7, 8, 9, 20, 45, 0xFFFF, 0x08074B50, MAX - 1, MAX])
+FIELDS = st.sampled_from(["flags", "method", "crc", "compressed", "size", "version"])
+HONEST = [
+    GOOD,
+    OTHER,
+    replace(streamed(), name=TOP + "c.txt"),
+    replace(streamed("<IIQQ"), name=TOP + "d.txt", local_extra=zip64(0, 0)),
+    Raw(name=TOP + "e.txt", data=b""),
+    Raw(name=TOP + "f.txt", central_extra=zip64(7, 7, 0), central={"size": MAX, "compressed": MAX}),
+    Raw(name=TOP + "data/logs/000001.log", data=b"log\n" * 9, method=8),
+    Raw(name=TOP, data=b"", central={"external": 0}),
+]
+
+
+@st.composite
+def liars(draw: st.DrawFn) -> Raw:
+    member = draw(st.sampled_from(HONEST))
+    for key, value in draw(st.dictionaries(FIELDS, NUMBERS, max_size=2)).items():
+        number = value & 0xFFFF if key in {"flags", "method", "version"} else value
+        place = draw(st.sampled_from(["local", "central", "both"]))
+        if place != "central":
+            member = replace(member, local=member.local | {key: number})
+        if place != "local":
+            member = replace(member, central=member.central | {key: number})
+    extra = draw(st.none() | st.lists(NUMBERS, max_size=4).map(lambda values: zip64(*values)))
+    if extra is not None:
+        if draw(st.booleans()):
+            return replace(member, local_extra=extra)
+        return replace(member, central_extra=extra)
+    return member
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(liars(), min_size=1, max_size=4),
+    st.dictionaries(st.sampled_from(["here", "count", "size", "offset"]), NUMBERS, max_size=1),
+)
+def test_any_mixture_of_lies_is_refused_or_has_one_meaning(
+    members: list[Raw], end: dict[str, int]
+) -> None:
+    end = {key: value & 0xFFFF if key in {"here", "count"} else value for key, value in end.items()}
+    assert_one_meaning(build(*members, order=None, **end))
 
 
 @READERS
