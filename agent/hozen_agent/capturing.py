@@ -71,8 +71,8 @@ class Talk(Progress, Protocol):
     def say(self, text: str) -> None:
         """Tell something about the work."""
 
-    def passphrase(self) -> bytes | None:
-        """Return the passphrase of the identity."""
+    def secret(self, what: str) -> bytes | None:
+        """Return the passphrase or PIN of the identity."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +149,7 @@ def capture_host(
     hardening.survive_hangups()
     with Surroundings(proc=proc, sweep=sweep, redact=ready.profile.redaction) as around:
         remarks = [*around.notes, *hardening.harden()]
-        signer = choose_signer(options.identity, passphrase=talk.passphrase, enrolled=enrolled)
+        signer = choose_signer(options.identity, ask=talk.secret, enrolled=enrolled)
         asker = Asker(options.case, talk.ask) if options.case.missing() else None
         collector, not_reached = _reach(connect)
         bundle_id = new_bundle_id(os.uname().nodename, sweep.started[0], os.urandom(4).hex())

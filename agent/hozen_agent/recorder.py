@@ -38,7 +38,6 @@ class Tally:
     """What was recorded so far, by artifact and by outcome.
 
     Attributes:
-        not_obtained: attempts that ended otherwise than captured or empty.
     """
 
     outcomes: dict[str, int] = field(default_factory=dict)

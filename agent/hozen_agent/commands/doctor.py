@@ -54,7 +54,7 @@ def doctor(
             connect=lambda: connecting.connect(collector) if collector else None,
             signer=lambda: choose_signer(
                 identity,
-                passphrase=lambda: cli.read_passphrase(passphrase_file),
+                ask=lambda what: cli.read_passphrase(passphrase_file, prompt=what),
                 enrolled=connecting.enrolled_signer,
             ),
         )

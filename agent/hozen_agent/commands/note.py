@@ -111,7 +111,7 @@ def note(
     bundle_id, seal, folder = parcel.look(bundle)
     signer = choose_signer(
         identity,
-        passphrase=lambda: cli.read_passphrase(passphrase_file),
+        ask=lambda what: cli.read_passphrase(passphrase_file, prompt=what),
         enrolled=connecting.enrolled_signer,
     )
     target = custody.Target(bundle_id=bundle_id, seal=seal)

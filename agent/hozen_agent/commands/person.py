@@ -77,9 +77,9 @@ class Person:
         finally:
             self._asking = False
 
-    def passphrase(self) -> bytes | None:
-        """Return the passphrase of the identity, from file, standard input or terminal."""
-        return cli.read_passphrase(self._passphrase_file, prompt="Passphrase of the identity")
+    def secret(self, what: str) -> bytes | None:
+        """Return the passphrase or PIN of the identity, from file, standard input or terminal."""
+        return cli.read_passphrase(self._passphrase_file, prompt=f"{what} of the identity")
 
     def _clear(self) -> None:
         if self._live and self._shown:
