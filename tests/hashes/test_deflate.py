@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -132,3 +134,13 @@ def test_without_igzip_zlib_does_the_work(monkeypatch: pytest.MonkeyPatch) -> No
     finally:
         monkeypatch.undo()
         deflate._library.cache_clear()
+
+
+def test_a_machine_that_has_no_igzip_imports_and_deflates() -> None:
+    program = (
+        "import sys, zlib; sys.modules['isal'] = None\n"
+        "from hozen_hashes import deflate\n"
+        "assert deflate._isal is None\n"
+        "assert zlib.decompress(deflate.deflate(b'a' * 99), -15) == b'a' * 99\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
