@@ -31,12 +31,13 @@ _SYSCTL = (
     *(
         b"sys/kernel/" + name
         for name in (
-            b"tainted osrelease ostype version hostname domainname core_pattern core_uses_pid core_pipe_limit modprobe "
-            b"hotplug poweroff_cmd modules_disabled kexec_load_disabled kptr_restrict dmesg_restrict "
-            b"randomize_va_space perf_event_paranoid unprivileged_bpf_disabled unprivileged_userns_clone yama/ptrace_scope sysrq panic "
-            b"panic_on_oops pid_max threads-max ns_last_pid printk ftrace_enabled kprobes-optimization cap_last_cap "
-            b"usermodehelper/bset usermodehelper/inheritable random/boot_id random/entropy_avail io_uring_disabled "
-            b"bootloader_type bootloader_version real-root-dev sched_autogroup_enabled soft_watchdog nmi_watchdog"
+            b"tainted osrelease ostype version hostname domainname core_pattern core_uses_pid core_pipe_limit "
+            b"modprobe hotplug poweroff_cmd modules_disabled kexec_load_disabled kptr_restrict dmesg_restrict "
+            b"randomize_va_space perf_event_paranoid unprivileged_bpf_disabled unprivileged_userns_clone "
+            b"yama/ptrace_scope sysrq panic panic_on_oops pid_max threads-max ns_last_pid printk ftrace_enabled "
+            b"kprobes-optimization cap_last_cap usermodehelper/bset usermodehelper/inheritable random/boot_id "
+            b"random/entropy_avail io_uring_disabled bootloader_type bootloader_version real-root-dev "
+            b"sched_autogroup_enabled soft_watchdog nmi_watchdog"
         ).split()
     ),
     *(

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from hozen_agent.sweep import Entry, Sweep
 
 _NAME = "processes"
-_INCOMPLETE = "the time or size limit of the first sweep was reached; ERRORS.jsonl in the tar names what was left out"
+_INCOMPLETE = (
+    "a limit of the first sweep was reached, or a process slept uninterruptibly; ERRORS.jsonl in the tar names "
+    "what was left out"
+)
 
 
 @artifact(

@@ -1,0 +1,138 @@
+"""Fixtures of the agent's tests: programs in namespaces of their own, so that no foreign process is ever read."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import hozen_agent
+import hozen_config
+import hozen_hashes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_PATHS = [
+    str(Path(package.__file__ or "").parents[1])
+    for package in (hozen_agent, hozen_hashes, hozen_config)
+]
+# What every program in a namespace can use; it ends by printing what it collected.
+_PRELUDE = f"""
+import sys
+sys.path[:0] = {_PATHS!r}
+import base64, json, os, signal, socket, subprocess, time
+from hozen_agent.sweep import sweep
+
+def proc():
+    return os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+def context(redact=True, utmp=b"/nonexistent", root=b"/", match=(), offset=None):
+    from hozen_agent.context import Context
+    from hozen_agent.redact import Redactor
+    at = proc()
+    return Context(
+        proc=at, root=os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC), sweep=sweep(at, utmp=utmp),
+        redactor=Redactor(enabled=redact), files=lambda requests: iter(()), match=lambda patterns: iter(match),
+        note=lambda text: None, collector_offset=lambda: offset,
+    )
+
+def show(attempts):
+    for a in attempts:
+        data = None if a.data is None else b"".join(bytes(c) for c in a.data)
+        raw = None if a.unredacted is None else b"".join(bytes(c) for c in a.unredacted())
+        print(json.dumps(dict(
+            artifact=a.artifact, source=a.source.decode("latin-1"), kind=a.kind, ext=a.ext, tag=a.tag,
+            outcome=a.outcome, reason=a.reason, redacted=dict(a.redacted or {{}}), derived_from=list(a.derived_from),
+            data=None if data is None else base64.b64encode(data).decode(),
+            unredacted=None if raw is None else base64.b64encode(raw).decode(),
+        )))
+
+def child(action):
+    pid = os.fork()
+    if pid == 0:
+        try:
+            action()
+        finally:
+            os._exit(9)
+    return pid
+
+def wait_for(path):
+    for _ in range(500):
+        if os.path.exists(path):
+            return
+        time.sleep(0.01)
+    raise SystemExit("never came: " + path)
+"""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """An attempt as a program in a namespace showed it."""
+
+    artifact: str
+    source: str
+    kind: str
+    ext: str
+    tag: str
+    outcome: str | None
+    reason: str
+    redacted: dict[str, int]
+    derived_from: list[str]
+    data: bytes | None
+    unredacted: bytes | None
+
+    def records(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (self.data or b"").splitlines()]
+
+
+def _attempt(line: str) -> Shown:
+    fields = json.loads(line)
+    for key in ("data", "unredacted"):
+        if fields[key] is not None:
+            fields[key] = base64.b64decode(fields[key])
+    return Shown(**fields)
+
+
+@pytest.fixture
+def isolated(tmp_path: Path) -> Callable[..., str]:
+    """Run a program in its own pid, mount and (with `net`) network namespace; return what it printed."""
+
+    def run(program: str, *, net: bool = True) -> str:
+        script = tmp_path / "program.py"
+        script.write_text(_PRELUDE + program)
+        flags = ["-pfm", *(["-n"] if net else []), "--mount-proc"]
+        if os.geteuid() != 0:
+            flags.insert(0, "-Ur")
+        done = subprocess.run(
+            ["unshare", *flags, sys.executable, "-I", "-W", "error", str(script)],
+            env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LC_ALL": "C.UTF-8"},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+        if "unshare failed" in done.stderr:
+            pytest.skip(f"no namespaces here: {done.stderr.strip()}")
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture
+def collected(isolated: Callable[..., str]) -> Callable[..., list[Shown]]:
+    """Run a program that calls `show`; return the attempts."""
+
+    def run(program: str, *, net: bool = True) -> list[Shown]:
+        return [_attempt(line) for line in isolated(program, net=net).splitlines()]
+
+    return run

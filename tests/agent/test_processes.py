@@ -1,0 +1,241 @@
+"""The process family on planted processes: secrets leave, evidence stays, nothing is dropped."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import tarfile
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hozen_agent import procparse
+from hozen_agent.deep import Seen
+from hozen_agent.procrecords import process_records
+from hozen_agent.redact import Redactor
+from hozen_agent.sweep import Sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any as Shown  # conftest.Shown: tests are no package
+
+
+PLANT = "Zq7pl4ntXk93vWm"
+COLLECT = "from hozen_agent.artifacts.processes import collect\nshow(collect(ctx))\n"
+PLANTED = f"""
+import shutil
+def secret():
+    os.execve(sys.executable, ["x", "-I", "-S", "-c",
+        "import sys,time;open(sys.argv[1],'w');time.sleep(60)", "ready1", "--password={PLANT}",
+        "https://u:{PLANT}@h/"], {{"DB_PASSWORD": "{PLANT}", "LD_PRELOAD": "", "HOME": "/h", "OTHER": "{PLANT}"}})
+def named():
+    with open("/proc/self/comm", "w") as f:
+        f.write("pwd={PLANT}")
+    open("ready2", "w")
+    signal.pause()
+def deleted():
+    shutil.copy("/bin/sleep", "gone")
+    os.execv("./gone", ["gone", "60"])
+def really_so_named():
+    shutil.copy("/bin/sleep", "kept (deleted)")
+    os.execv("./kept (deleted)", ["kept", "60"])
+def in_memory():
+    fd = os.memfd_create("kdmflush")
+    with open("/bin/sleep", "rb") as f:
+        os.write(fd, f.read())
+    os.execve(fd, ["mem", "60"], {{}})
+pids = [child(action) for action in (secret, named, deleted, really_so_named, in_memory)]
+wait_for("ready1"); wait_for("ready2")
+time.sleep(0.3)
+os.unlink("gone")
+"""
+
+
+def records(attempts: list[Shown]) -> dict[int, dict[str, Any]]:
+    return {record["pid"]: record for record in attempts[-1].records()}
+
+
+def everything(attempts: list[Shown]) -> bytes:
+    return b"\n".join(attempt.data or b"" for attempt in attempts)
+
+
+def forms(plant: str) -> list[bytes]:
+    found = {plant.encode(), quote(plant).encode(), plant.encode().hex().encode()}
+    for shift in range(3):
+        coded = base64.b64encode(b"_" * shift + plant.encode())
+        found.add(coded[4 if shift else 0 : -4])
+    return sorted(found)
+
+
+def test_planted_secrets_leave_and_are_found_with_redaction_off(
+    collected: Callable[..., list[Shown]],
+) -> None:
+    attempts = collected(PLANTED + "ctx = context()\n" + COLLECT)
+    for form in forms(PLANT):
+        assert form not in everything(attempts)
+    assert all(attempt.outcome is None for attempt in attempts)
+    assert attempts[0].tag == "sweep"
+    assert attempts[0].redacted["password"] >= 2
+    assert attempts[1].redacted["env"] >= 2
+    assert attempts[-1].derived_from == [attempt.tag for attempt in attempts[:-1]]
+    for attempt in attempts[:-1]:  # the form for the recipient alone has them
+        assert PLANT.encode() in (attempt.unredacted or b"")
+
+
+def test_redaction_off_shows_the_plants(collected: Callable[..., list[Shown]]) -> None:
+    attempts = collected(PLANTED + "ctx = context(redact=False)\n" + COLLECT)
+    for attempt in attempts[:-1]:
+        assert PLANT.encode() in (attempt.data or b"")
+        assert attempt.redacted == {}
+
+
+def test_programs_are_hashed_and_deleted_ones_known_by_their_links(
+    collected: Callable[..., list[Shown]],
+) -> None:
+    program = PLANTED + "ctx = context()\n" + COLLECT
+    found = [r for r in records(collected(program)).values() if r["exe"]]
+    by_exe = {r["exe"].rsplit("/", 1)[-1]: r for r in found}
+    gone, kept = by_exe["gone%20(deleted)"], by_exe["kept%20(deleted)"]
+    memory = by_exe["memfd:kdmflush%20(deleted)"]
+    assert gone["exe_deleted"]
+    assert not kept["exe_deleted"]
+    assert memory["exe_deleted"]
+    assert gone["exe_sha256"] == kept["exe_sha256"] == memory["exe_sha256"] is not None
+    assert gone["cmdline"] == ["gone", "60"]
+    assert gone["kernel_thread"] is False
+    assert gone["in_sweep"]
+    assert gone["in_deep_pass"]
+    assert gone["namespaces"]["net"].startswith("net:[")
+    assert gone["uid"] == 0
+    assert gone["started"].endswith("Z")
+
+
+def test_a_process_that_ends_between_the_passes_stays_recorded(
+    collected: Callable[..., list[Shown]],
+) -> None:
+    attempts = collected(
+        "pid = child(signal.pause)\nlater = []\n"
+        "ctx = context()\nos.kill(pid, 9); os.waitpid(pid, 0)\nlater = child(signal.pause)\n"
+        "import hozen_agent.artifacts.processes as p\nshow(p.collect(ctx))\n"
+        "print(json.dumps(dict(artifact='x', source=str(pid), kind=str(later), ext='', tag='', outcome=None, reason='',"
+        "redacted={}, derived_from=[], data=None, unredacted=None)))"
+    )
+    ended, later = int(attempts[-1].source), int(attempts[-1].kind)
+    found = records(attempts[:-1])
+    assert found[ended]["in_sweep"]
+    assert not found[ended]["in_deep_pass"]
+    assert found[ended]["gone"] == "it ended between the passes"
+    assert found[ended]["name"]
+    assert not found[later]["in_sweep"]
+    assert found[later]["in_deep_pass"]
+
+
+def test_the_deep_tar_holds_what_vendor_tools_read(collected: Callable[..., list[Shown]]) -> None:
+    attempts = collected(
+        "import threading\nkeep = open('held', 'w+'); os.unlink('held')\n"
+        "t = threading.Thread(target=time.sleep, args=(3,), daemon=True); t.start()\n"
+        "ctx = context()\n" + COLLECT
+    )
+    with tarfile.open(fileobj=io.BytesIO(attempts[1].data or b"")) as tar:
+        names = tar.getnames()
+        links = {member.name: member.linkname for member in tar if member.issym()}
+    wanted_files = (
+        "stat", "status", "cmdline", "environ", "maps", "limits", "cgroup", "mountinfo", "io", "loginuid",
+        "exe", "cwd", "root", "ns/net", "wchan",
+    )  # fmt: skip
+    for wanted in wanted_files:
+        assert any(name.endswith("/" + wanted) for name in names), wanted
+    assert any(link.endswith("/held (deleted)") for link in links.values())
+    assert any("/fdinfo/" in name for name in names)
+    assert sum(name.count("/task/") and name.endswith("/comm") for name in names) >= 2
+    # once for the one mount namespace of this test
+    assert sum(name.endswith("/mountinfo") for name in names) == 1
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_without_privileges_the_capture_completes_and_says_what_was_denied(
+    collected: Callable[..., list[Shown]],
+) -> None:
+    attempts = collected(
+        "pid = child(signal.pause); time.sleep(0.1)\n"
+        "import hozen_agent.context, hozen_agent.redact, hozen_agent.artifacts.processes, hozen_hashes.jsonl\n"
+        "os.setgid(65534); os.setuid(65534)\n"
+        "ctx = context()\n" + COLLECT
+    )
+    with tarfile.open(fileobj=io.BytesIO(attempts[1].data or b"")) as tar:
+        file = tar.extractfile("ERRORS.jsonl")
+        assert file is not None
+        errors = [json.loads(line) for line in file.read().splitlines()]
+    assert {"environ", "maps", "fd"} <= {
+        e["name"].rsplit("/", 1)[-1] for e in errors if e["error"] == "EACCES"
+    }
+    foreign = [r for r in records(attempts).values() if r["exe"] is None]
+    assert foreign
+    assert all(r["name"] for r in foreign)
+
+
+def swept(*entries: tuple[bytes, bytes]) -> Sweep:
+    found = [(name, "file", data, 0) for name, data in entries]
+    return Sweep(found, started=(1, 1), ended=(2, 2), processes=1, complete=True)
+
+
+def stat(start: int) -> bytes:
+    return b"9 (x) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 %d 0 0" % start
+
+
+def test_a_number_given_to_another_process_gives_two_records() -> None:
+    lines = list(
+        process_records(
+            swept((b"proc/stat", b"btime 1700000000\n"), (b"proc/9/stat", stat(100))),
+            {9: Seen(pid=9, files={b"stat": stat(250)})},
+            redactor=Redactor(),
+            counts={},
+            passwd=b"",
+        )
+    )
+    first, second = (json.loads(line) for line in lines)
+    assert (first["in_sweep"], first["in_deep_pass"]) == (True, False)
+    assert (second["in_sweep"], second["in_deep_pass"]) == (False, True)
+    assert first["started"] == "2023-11-14T22:13:21.000000000Z"
+    assert second["start_ticks"] == "250"
+
+
+def test_a_kernel_thread_is_marked_by_its_flag() -> None:
+    line = b"2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0 0 0 0 0 20 0 1 0 1 0 0"
+    found = procparse.parse_stat(line)
+    assert found is not None
+    assert found.kernel_thread
+    assert found.name == b"kthreadd"
+
+
+def test_a_name_with_parentheses_does_not_shift_the_fields() -> None:
+    found = procparse.parse_stat(b"9 (a) R (b)) Z 7 1 1 34817 -1 0 0 0 0 0 0 0 0 0 20 0 3 0 55 0 0")
+    assert found is not None
+    assert (found.name, found.state, found.ppid, found.threads) == (b"a) R (b)", "Z", 7, 3)
+    assert procparse.terminal(found.tty) == "pts/1"
+
+
+@pytest.mark.parametrize(
+    ("device", "name"),
+    [(0, None), (0x401, "tty1"), (0x440, "ttyS0"), (0x8800, "pts/0"), (0x8905, "pts/261"), (0x500, "5:0")],
+)  # fmt: skip
+def test_terminals_have_their_usual_names(device: int, name: str | None) -> None:
+    assert procparse.terminal(device) == name
+
+
+@given(st.binary(max_size=400))
+def test_any_bytes_as_procfs_text_give_a_record_or_none(data: bytes) -> None:
+    procparse.parse_stat(data)
+    procparse.identifiers(procparse.parse_status(data), b"Uid")
+    procparse.arguments(data)
+    procparse.boot_seconds(data)
+    procparse.users_of(data)
+    names = (b"stat", b"status", b"cmdline", b"cgroup", b"loginuid")
+    entries = [(b"proc/9/" + name, data) for name in names]
+    (line,) = process_records(swept(*entries), {}, redactor=Redactor(), counts={}, passwd=data)
+    assert json.loads(line)["pid"] == 9
