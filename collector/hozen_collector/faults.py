@@ -27,7 +27,6 @@ POINTS: Final = (
     "checkpoint-written",
     "receipt-stored",
     "upload-released",
-    "quarantined",
 )
 
 _lock = threading.Lock()

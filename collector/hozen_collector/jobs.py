@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import select, update
 
+from hozen_collector import faults
 from hozen_collector.clock import SECOND, now_ns
 from hozen_collector.index.models import Job
 
@@ -64,7 +65,9 @@ def claim(index: Index, *, lease_seconds: int) -> Claim | None:
             return None
         job.not_before = now_ns() + lease_seconds * SECOND
         job.attempts += 1
-        return Claim(job.id, job.task, json.loads(job.args), job.attempts)
+        claimed = Claim(job.id, job.task, json.loads(job.args), job.attempts)
+    faults.reach("job-claimed")
+    return claimed
 
 
 def extend(index: Index, job: Claim, *, lease_seconds: int) -> None:

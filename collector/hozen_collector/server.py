@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from hozen_config.settings import CollectorSettings as Settings
 
 _THREADS: Final = 32
-_GRACE: Final = 10
+_GRACE: Final = 3
 
 
 @dataclass(frozen=True, slots=True)

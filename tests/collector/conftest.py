@@ -15,6 +15,7 @@ import sqlite3
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -359,6 +360,22 @@ def sql(root: Path, statement: str, *values: Any) -> list[Any]:
         rows = database.execute(statement, values).fetchall()
         database.commit()
     return rows
+
+
+def decoded(files: dict[str, str]) -> dict[str, bytes]:
+    return {name: base64.b64decode(data) for name, data in files.items()}
+
+
+def kill_after(running: Running, seconds: float) -> threading.Thread:
+    """Kill a collector soon, from a thread that the caller joins."""
+
+    def kill() -> None:
+        time.sleep(seconds)
+        running.kill()
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    return thread
 
 
 @pytest.fixture
