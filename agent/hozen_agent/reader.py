@@ -179,15 +179,15 @@ class _Run:
     def _send(self, requests: list[FileRequest]) -> None:
         """Requests with the same limits travel together."""
         names: list[bytes] = []
-        key = (0, 0)
+        limit = flags = 0
         for request in requests:
-            flags = _flags(request)
-            if (request.max_bytes, flags) != key or len(names) == _BATCH:
-                self._post(names, key)
-                names, key = [], (request.max_bytes, flags)
+            how = _flags(request)
+            if request.max_bytes != limit or how != flags:
+                self._post(names, (limit, flags))
+                names, limit, flags = [], request.max_bytes, how
             names.append(request.path)
             self._ahead += len(request.path) + 1
-        self._post(names, key)
+        self._post(names, (limit, flags))
 
     def _post(self, names: list[bytes], key: tuple[int, int]) -> None:
         if not names:
@@ -207,9 +207,9 @@ class _Run:
         """
         if self._lane is None:
             raise WorkerGoneError
-        stream, silence = self._lane.records(), self._pool.silence
+        read = self._lane.records().record
         while True:
-            record = stream.record(silence)
+            record = read(self._pool.silence)
             if record[0] <= _END:
                 return record
             if record[0] == _NOTE:
@@ -235,6 +235,19 @@ class _Run:
         except (WorkerSilentError, WorkerGoneError) as failure:
             self._replace(request, failure)
             return _lost(request, failure, self._pool.silence)
+        if kind == _WHOLE and not code and not flags and length > STAT:
+            view, stream = self._lane.shared.view, self._lane.consumer
+            return Attempt(
+                artifact=request.artifact,
+                source=request.path,
+                method="read",
+                kind="file",
+                personal=request.personal,
+                ext=request.ext,
+                data=[bytes(view[at + STAT : at + length])],
+                stat=read_stat(view, at),
+                started=stream.started if stream is not None else None,
+            )
         if flags & _ATIME:
             self._reader.touched += 1
         if kind == _WHOLE:

@@ -42,16 +42,29 @@ class Opener:
 
     Attributes:
         table: the mounts, read again when an unknown one turns up.
+        self_fd: our own descriptors' directory in procfs, by which a pinned inode is opened again.
     """
 
     __slots__ = (
-        "_buffer", "_here", "_here_fd", "_links", "_points", "_read_table", "_self_fd", "here_mount", "noatime",
-        "openat2", "root", "stat_address", "statx", "table",
+        "_buffer",
+        "_here",
+        "_here_fd",
+        "_links",
+        "_points",
+        "_read_table",
+        "here_mount",
+        "noatime",
+        "openat2",
+        "root",
+        "self_fd",
+        "stat_address",
+        "statx",
+        "table",
     )  # fmt: skip
 
     def __init__(self, root: int, proc: int, read_table: Callable[[], mounts.MountTable]) -> None:
         self.root = root
-        self._self_fd = os.open("self/fd", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=proc)
+        self.self_fd = os.open("self/fd", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=proc)
         self._read_table = read_table
         self.table = read_table()
         self._points: dict[bytes, int] = {b"/": root}
@@ -214,11 +227,11 @@ class Opener:
         """
         name = b"%d" % pinned
         try:
-            return os.open(name, CONTENT | self.noatime, dir_fd=self._self_fd), True
+            return os.open(name, CONTENT | self.noatime, dir_fd=self.self_fd), True
         except PermissionError:
             if not self.noatime:
                 raise
-        return os.open(name, CONTENT, dir_fd=self._self_fd), False  # a foreign file, unprivileged
+        return os.open(name, CONTENT, dir_fd=self.self_fd), False  # a foreign file, unprivileged
 
     def stat_into(self, fd: int, address: int) -> None:
         """Fill STATX_SIZE bytes with what is known of an open descriptor.

@@ -58,6 +58,9 @@ def serve(requests: int, opener: Opener, out: Producer) -> None:
         if kind == FILES:
             newest, metadata = bool(flags & NEWEST), bool(flags & METADATA)
             aging = bool(flags & AGING)
+            if not metadata and not aging:
+                files.items(names, max_bytes=number, newest=newest)
+                continue
             for path in names:
                 files.item(path, max_bytes=number, newest=newest, metadata=metadata, aging=aging)
         else:
@@ -77,7 +80,10 @@ class _Found:
 
     def walk(self, opener: Opener, patterns: list[bytes], *, seconds: float) -> None:
         bounds = walk.Bounds(seconds=seconds)
-        walk.Walker(opener, self._add, self._note, self._alive, bounds=bounds).run(patterns)
+        walker = walk.Walker(
+            opener, self._add, self._note, self._alive, bounds=bounds, timed=self._newest
+        )
+        walker.run(patterns)
         self._flush()
         self._out.put(Kind.END, 0, 0, b"")
         self._out.roll()

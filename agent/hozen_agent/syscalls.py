@@ -10,7 +10,10 @@ import errno
 import os
 import platform
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # asm-generic numbers are the same on every architecture from 424 on; the two older calls are not.
 _OLD: Final = {
@@ -76,17 +79,17 @@ _size = ctypes.c_size_t
 class _Call:
     """One system call with its argument types; ENOSYS where the machine's number is not known."""
 
-    __slots__ = ("_function", "name", "number")
+    __slots__ = ("function", "name", "number")
 
     def __init__(self, name: str, *types: type[ctypes._SimpleCData[Any]]) -> None:
         self.name = name
         self.number = NUMBERS.get(name, -1)
-        self._function = _libc["syscall"]  # item access: a fresh object, so argtypes are ours alone
-        self._function.argtypes = [_long, *types]
-        self._function.restype = _long
+        self.function = _libc["syscall"]  # item access: a fresh object, so argtypes are ours alone
+        self.function.argtypes = [_long, *types]
+        self.function.restype = _long
 
     def __call__(self, *args: object) -> int:
-        result: int = self._function(self.number, *args)
+        result: int = self.function(self.number, *args)
         if result < 0:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number), self.name)
@@ -134,6 +137,11 @@ class Availability:
     fsopen: bool
     pidfd_open: bool
     cachestat: bool
+
+
+def raw_statx() -> tuple[int, Callable[..., int]]:
+    """Return (number, function) for loops: `function(number, fd, name, flags, STATX_ALL, address)`, -1 for an error."""
+    return _statx.number, _statx.function
 
 
 def statx_into(dir_fd: int, name: bytes, address: int, *, flags: int = 0) -> None:

@@ -142,7 +142,7 @@ class Walker:
 
     __slots__ = (
         "_address", "_alive", "_bounds", "_buffer", "_deadline", "_emit", "_entries", "_extra", "_found", "_opener",
-        "_said", "note",
+        "_said", "_timed", "note",
     )  # fmt: skip
 
     def __init__(
@@ -153,7 +153,9 @@ class Walker:
         alive: Callable[[], None],
         *,
         bounds: Bounds,
+        timed: bool = False,
     ) -> None:
+        self._timed = timed
         self._opener = opener
         self._emit = emit
         self.note = note
@@ -167,7 +169,7 @@ class Walker:
         self._extra: list[bytes] = []
 
     def run(self, patterns: Iterable[bytes]) -> None:
-        """Every path that a pattern names was given to `emit`, with its mtime in ns, or a note says what was not."""
+        """Every path that a pattern names was given to `emit`, with its mtime in ns if timed, or a note says why."""
         compiled = [pattern for text in patterns if (pattern := compile_pattern(text))]
         try:
             root = os.open(".", _LIST | self._opener.noatime, dir_fd=self._opener.root)
@@ -236,7 +238,7 @@ class Walker:
             elif literal and complete:
                 self._hit(path, 0)
         elif kind >= 0 and (complete or (literal and kind == _LNK)):
-            self._hit(path, self._mtime(fd, name))
+            self._hit(path, self._mtime(fd, name) if self._timed else 0)
             if literal and kind == _LNK:
                 self._follow(path, inside)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 from hozen_hashes.errors import InternalError
@@ -54,15 +54,23 @@ _SHORTEST_HASH: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One line of the table: why, whether it looks at the whole path, and what it matches."""
+    """One line of the table.
+
+    Attributes:
+        why: the reason for the record; `not` for no secret.
+        text: the pattern as written.
+        pattern: matches the last component, or the whole path when `directory` is set.
+        directory: matches every directory in which the rule can match a path.
+    """
 
     why: str
-    place: bool
+    text: bytes
     pattern: re.Pattern[bytes]
+    directory: re.Pattern[bytes] | None
 
 
 def parse_table(text: bytes) -> tuple[Rule, ...]:
-    """Return the rules of the table in their order; the last that matches decides, `not` for no secret.
+    """Return the rules of the table in their order; the last that matches decides.
 
     Raises:
         InternalError: a line is not `why  pattern`.
@@ -75,13 +83,23 @@ def parse_table(text: bytes) -> tuple[Rule, ...]:
         pattern = rest.strip()
         if not pattern or not re.fullmatch(rb"[a-z_]+", why):
             raise InternalError(f"definitions/withheld.txt:{number}: not `why  pattern`")
-        place = b"/" in pattern
-        before = b"(?:.*/)" if place and not pattern.startswith(b"/") else b""
-        flags = re.DOTALL if place else re.DOTALL | re.IGNORECASE
-        rules.append(
-            Rule(why.decode(), place, re.compile(before + _regex(pattern) + rb"\Z", flags))
-        )
+        rules.append(_rule(why.decode(), pattern))
     return tuple(rules)
+
+
+def _rule(why: str, pattern: bytes) -> Rule:
+    if b"/" not in pattern:
+        compiled = re.compile(_regex(pattern) + rb"\Z", re.DOTALL | re.IGNORECASE)
+        return Rule(why, pattern, compiled, None)
+    before = b"" if pattern.startswith(b"/") else b"(?:.*/)"
+    head, _, tail = pattern.rpartition(b"/")
+    below = rb"(?:/.*)?\Z" if b"**" in tail else rb"\Z"
+    return Rule(
+        why,
+        pattern,
+        re.compile(before + _regex(pattern) + rb"\Z", re.DOTALL),
+        re.compile(before + _regex(head) + below, re.DOTALL),
+    )
 
 
 def _regex(pattern: bytes) -> bytes:
@@ -90,29 +108,56 @@ def _regex(pattern: bytes) -> bytes:
     return b"".join(glob.get(part, re.escape(part)) for part in parts)
 
 
+class _Table:
+    """The rules, arranged so that a file that is no secret costs next to nothing."""
+
+    def __init__(self, rules: tuple[Rule, ...]) -> None:
+        self.rules = rules
+        names = [rule for rule in rules if rule.directory is None and rule.why != "not"]
+        texts = [rule.text.lower() for rule in names]
+        self.exact = frozenset(text for text in texts if b"*" not in text and b"?" not in text)
+        self.ends = tuple(
+            t[1:] for t in texts if t[:1] == b"*" and b"*" not in t[1:] and b"?" not in t
+        )
+        self.begins = tuple(
+            t[:-1] for t in texts if t[-1:] == b"*" and b"*" not in t[:-1] and b"?" not in t
+        )
+        plain = {*self.exact, *(b"*" + t for t in self.ends), *(t + b"*" for t in self.begins)}
+        rest = [rule.pattern.pattern for rule in names if rule.text.lower() not in plain]
+        self.rest = re.compile(b"|".join(b"(?is:" + text + b")" for text in rest or [b"(?!)"]))
+        places = [rule.directory.pattern for rule in rules if rule.directory is not None]
+        self.places = re.compile(b"|".join(b"(?s:" + text + b")" for text in places or [b"(?!)"]))
+
+
 @cache
-def _rules() -> tuple[tuple[Rule, ...], re.Pattern[bytes], re.Pattern[bytes]]:
-    """Return the rules, and one pattern each for names and places: most files match neither."""
+def _table() -> _Table:
     with open(TABLE, "rb") as file:
-        rules = parse_table(file.read())
-    return rules, _any(rules, place=False), _any(rules, place=True)
+        return _Table(parse_table(file.read()))
 
 
-def _any(rules: tuple[Rule, ...], *, place: bool) -> re.Pattern[bytes]:
-    flags = b"(?s:" if place else b"(?is:"
-    parts = [rule.pattern.pattern for rule in rules if rule.place is place and rule.why != "not"]
-    return re.compile(b"|".join(flags + part + b")" for part in parts))
+@lru_cache(maxsize=4096)
+def _known_place(directory: bytes) -> bool:
+    """Return whether some rule for places can match a path in the directory."""
+    return _table().places.match(directory) is not None
 
 
 def by_name(path: bytes) -> str:
     """Return why the content of `path` is not read, by its name and place, or an empty string."""
-    rules, any_name, any_place = _rules()
-    name = path[path.rfind(b"/") + 1 :]
-    if not any_name.match(name) and not any_place.match(path):
+    table = _table()
+    cut = path.rfind(b"/")
+    name = path[cut + 1 :]
+    low = name.lower()
+    if not (
+        low in table.exact
+        or low.endswith(table.ends)
+        or low.startswith(table.begins)
+        or _known_place(path[:cut])
+        or table.rest.match(low)
+    ):
         return ""
     found = ""
-    for rule in rules:
-        if rule.pattern.match(path if rule.place else name):
+    for rule in table.rules:
+        if rule.pattern.match(name if rule.directory is None else path):
             found = "" if rule.why == "not" else rule.why
     return found
 
