@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 TOOLS = frozenset({
-    "7z", "age", "age-keygen", "bsdtar", "chromium", "faketime", "git", "ip", "openssl", "softhsm2-util", "ss", "strace",
-    "unzip", "xxd", "zip",
+    "7z", "age", "age-keygen", "bsdtar", "chromium", "faketime", "git", "ip", "openssl", "softhsm2-util", "ss",
+    "strace", "unzip", "xxd", "zip",
 })  # fmt: skip
 # Tests whose scripts call a tool themselves, so that nothing is raised when it is missing.
 WITHIN_SCRIPTS = {"test_receipt_script.py": "xxd", "[sh -c zip ": "zip"}

@@ -27,7 +27,9 @@ mkdir -p "$dir/home" "$dir/out" "$dir/stock"
 dir=$(cd "$dir" && pwd)
 # The demo's own state: nothing of the person's configuration is read or changed.
 export HOME=$dir/home PATH=$tree/.venv/bin:$PATH
+isolated=${HOZEN_ISOLATED:-}
 unset XDG_CONFIG_HOME XDG_STATE_HOME XDG_DATA_HOME ${!HOZEN_@}
+export HOZEN_STATE=$dir/state
 serving=
 
 stop() {
@@ -99,7 +101,7 @@ kill "$serving"
 wait "$serving" || true
 if kill -0 "$serving" 2>/dev/null; then echo "the collector still runs" >&2; exit 70; fi
 serving=
-if [ "${HOZEN_ISOLATED:-}" = 1 ]; then
+if [ "$isolated" = 1 ]; then
     left=$(cd /proc && for p in [0-9]*; do [ "$p" = $$ ] || [ "$p" = "$BASHPID" ] || echo "$p"; done)
 else
     left=$(cat "/proc/$$/task/$$/children" 2>/dev/null || true)
