@@ -25,6 +25,7 @@ MANIFEST: Final = "manifest-sha256.txt"
 START: Final = "hozen/start.p7s"
 BUNDLE_JSON: Final = "hozen/bundle.json"
 PLAN: Final = "hozen/plan.json"
+PROCESSES: Final = "data/processes/"
 KEPT: Final = frozenset({"bagit.txt", "bag-info.txt", BUNDLE_JSON, START, SIGNATURE})
 MAX_KEPT: Final = 1 << 20
 _UNRECORDED: Final = frozenset({
@@ -50,6 +51,7 @@ class Reading:
     Attributes:
         container: what the container as a whole does wrong; empty when nothing.
         limited: the container was not read to its end because of a bound or the medium.
+        processes: hashes of the stored process items; the first sweep is one of them.
         complete: every member was given, damaged or not; otherwise absence means nothing.
         kept: bytes of the small files by path.
         hashes: SHA-256 (hexadecimal) of the tag files the steps ask for, by path.
@@ -70,6 +72,7 @@ class Reading:
         self.items = Items()
         self.members = 0
         self.complete = False
+        self.processes: set[str] = set()
 
     def read(self, bundle: OpenBundle) -> None:
         """Take every member of the bundle.
@@ -162,6 +165,8 @@ class Reading:
             stored = record.stored
             if stored.path is not None and stored.sha256 is not None and stored.size is not None:
                 self.payload.claimed(stored.path, stored.sha256, stored.size)
+                if stored.path.startswith(PROCESSES):
+                    self.processes.add(stored.sha256)
         elif isinstance(record, TagMember):
             self.tags.claimed(record.path, record.sha256, record.size)
 

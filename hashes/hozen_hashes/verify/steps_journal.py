@@ -74,6 +74,8 @@ def records(
     plan = reading.hashes.get(PLAN)
     if report.start is not None and plan not in {None, report.start.plan_sha256}:
         notes.append(Note("plan-differs"))
+    if _sweep_absent(report, reading):
+        notes.append(Note("sweep-absent"))
     notes += [
         Note("malformed", {"reason": text})
         for path, text in reading.malformed.items()
@@ -82,3 +84,11 @@ def records(
     if items.count > len(items.problems):
         notes.append(Note("more", {"count": items.count - len(items.problems)}))
     return step(8, notes, [*payload.records, *tags.records])
+
+
+def _sweep_absent(report: JournalReport, reading: Reading) -> bool:
+    """Return whether a finished capture stored processes, but not the sweep that segment 0 committed to."""
+    if report.start is None or report.end is None or report.end.reason != "complete":
+        return False
+    wanted = report.start.sweep_sha256
+    return wanted is not None and bool(reading.processes) and wanted not in reading.processes
