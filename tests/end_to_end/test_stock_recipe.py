@@ -117,9 +117,9 @@ def test_years_later_the_recipe_needs_a_time_from_outside_and_then_holds(
 @pytest.mark.needs("unzip", "openssl")
 def test_a_root_of_the_computer_does_not_replace_the_given_one(tmp_path: Path) -> None:
     # OpenSSL also trusts its default store unless told not to; the recipe must not.
-    store = {"SSL_CERT_FILE": ROOT, "SSL_CERT_DIR": str(DATA)}
     foreign = str(DATA / "foreign-root.pem")
-    assert run(tmp_path, vector("good"), ROOT=foreign, **store).returncode != 0
+    done = run(tmp_path, vector("good"), ROOT=foreign, SSL_CERT_FILE=ROOT, SSL_CERT_DIR=str(DATA))
+    assert done.returncode != 0
 
 
 # --- a bundle by the real writer, tampered with here ----------------------------------------------

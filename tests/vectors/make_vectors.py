@@ -271,6 +271,8 @@ def write(folder: Path) -> None:
         },
     }  # fmt: skip
     (folder / "expected.json").write_text(json.dumps(expected, indent=1) + "\n")
+    lines = (f"{v.name} {'accept' if v.word == 'match' else 'refuse'}\n" for v in vectors)
+    (folder / "expected.txt").write_text("".join(lines))
 
 
 def write_volumes(folder: Path, whole: bytes, size: int = 4096) -> None:
