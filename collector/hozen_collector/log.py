@@ -18,7 +18,7 @@ from hozen_collector import durable, faults, leaves
 from hozen_collector.index.models import Leaf
 from hozen_hashes.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
 from hozen_hashes.errors import BadDataError, FormatError, HozenError, MismatchError
-from hozen_hashes.merkle import EMPTY_ROOT, HASH_SIZE
+from hozen_hashes.merkle import EMPTY_ROOT, HASH_SIZE, leaf_hash, node_hash
 from hozen_hashes.tiles import (
     ENTRIES,
     WIDTH,
@@ -32,7 +32,7 @@ from hozen_hashes.tiletree import TileTree
 from hozen_hashes.tlogproof import TlogProof
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from hozen_collector.index.engine import Index
     from hozen_collector.layout import Layout
@@ -119,10 +119,7 @@ class TransparencyLog:
         if not entries and self._note:
             return False
         old = self._signed
-        for name, data in tree.append(entries):
-            path = self._layout.log / name
-            durable.make_directory(path.parent, mode=0o755)
-            durable.write_file(path, data, mode=0o644)
+        self._write(tree.append(entries))
         faults.reach("tiles-written")
         if tree.root(old.size) != old.root:
             raise _rolled_back("the leaves that were signed before have changed")
@@ -157,34 +154,43 @@ class TransparencyLog:
 
     def _check_mark(self, mark: Checkpoint) -> None:
         """The crash came between mark and checkpoint: the leaves must lead to what was about to be signed."""
-        tree = TileTree(self._read, self._signed.size)
-        written: dict[str, bytes] = {}
-        missing = mark.size - tree.size
-        entries = [entry for batch in self._all_leaves(tree.size) for entry in batch][:missing]
-        written.update(tree.append(entries))
-        if (
-            TileTree(lambda path: written.get(path) or self._read(path), mark.size).root()
-            != mark.root
-        ):
+        if _root(self._texts(mark.size)) != mark.root:
             raise _rolled_back("the leaves do not lead to the high-water mark")
 
     def _repair(self) -> None:
-        """Load the tree at the last checkpoint; tiles that do not lead to its root are made anew from the leaves."""
+        """Load the tree as it was last signed; tiles that do not fit the leaves are made anew from them."""
         size, root = self._signed.size, self._signed.root
         with contextlib.suppress(BadDataError, MismatchError):
             tree = TileTree(self._read, size, root=root)
-            _check_edge(tree)
+            self._check_edge(tree)
             self._tree = tree
             return
+        if _root(self._texts(size)) != root:
+            raise _rolled_back("the leaves do not lead to the last checkpoint")
         tree = TileTree(self._read, 0)
         for batch in self._all_leaves(0):
-            for name, data in tree.append(batch[: size - tree.size]):
-                path = self._layout.log / name
-                durable.make_directory(path.parent, mode=0o755)
-                durable.write_file(path, data, mode=0o644)
-        if tree.size != size or tree.root() != root:
-            raise _rolled_back("the leaves do not lead to the last checkpoint")
+            self._write(tree.append(batch[: size - tree.size]))
         self._tree = tree
+
+    def _check_edge(self, tree: TileTree) -> None:
+        """Return if the newest tile holds the leaves of the database; after a rollback it holds others."""
+        first = max(0, tree.size - WIDTH)
+        have = self._leaves(first)[: tree.size - first]
+        if have != [tree.entry(at) for at in range(first, tree.size)]:
+            raise MismatchError("the tiles hold other leaves than the database")
+
+    def _texts(self, size: int) -> Iterator[bytes]:
+        for batch in self._all_leaves(0):
+            for text in batch:
+                if size:
+                    yield text
+                    size -= 1
+
+    def _write(self, files: list[tuple[str, bytes]]) -> None:
+        for name, data in files:
+            path = self._layout.log / name
+            durable.make_directory(path.parent, mode=0o755)
+            durable.write_file(path, data, mode=0o644)
 
     def _loaded(self) -> TileTree:
         if self._tree is None:
@@ -252,10 +258,20 @@ class TransparencyLog:
         return mark
 
 
-def _check_edge(tree: TileTree) -> None:
-    """Return if the last entry can be read: the entry bundles are part of what a crash may have lost."""
-    if tree.size:
-        tree.entry(tree.size - 1)
+def _root(texts: Iterable[bytes]) -> bytes:
+    """Give the root over leaves that come one by one, in memory that grows with the tree's height only."""
+    peaks: list[tuple[int, bytes]] = []
+    for text in texts:
+        level, value = 0, leaf_hash(text)
+        while peaks and peaks[-1][0] == level:
+            level, value = level + 1, node_hash(peaks.pop()[1], value)
+        peaks.append((level, value))
+    if not peaks:
+        return EMPTY_ROOT
+    root = peaks.pop()[1]
+    while peaks:
+        root = node_hash(peaks.pop()[1], root)
+    return root
 
 
 def _encode_mark(checkpoint: Checkpoint) -> bytes:
