@@ -95,7 +95,15 @@ unzip -p "$bundle" "$id/README-VERIFY.txt" | sed -n '/^\[en\]$/,/^\[ja\]$/s/^\$ 
 (cd "$dir/stock" && env -i PATH=/usr/bin:/bin ROOT="$dir/root.pem" SEAL="$seal" sh -e steps.sh)
 echo "stock tools: every check holds"
 
-step "7. nothing is left running"
+step "7. the receipt with openssl and xxd alone: docs/format/verify-receipt.sh"
+if command -v xxd > /dev/null; then
+    log_key=$(sha256sum < "$dir/log.vkey" | cut -c1-64)
+    bash docs/format/verify-receipt.sh "$receipt" --root "$dir/root.pem" --log-key-sha256 "$log_key" --seal "$seal"
+else
+    echo "not run: xxd is not installed"
+fi
+
+step "8. nothing is left running"
 hozen collector status "$dir/collector"
 kill "$serving"
 wait "$serving" || true
