@@ -314,7 +314,7 @@ def read_some(fd: int, cap: int) -> tuple[bytes, int]:
     try:
         data = os.read(fd, 4096)
         more = os.read(fd, 65536) if data else b""
-        if not more:
+        if not more and len(data) <= cap:
             return data, 0
         parts = [data, more]
         size = len(data) + len(more)

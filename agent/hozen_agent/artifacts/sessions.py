@@ -159,7 +159,9 @@ def _last_lines(tail: _Tail, *, sparse: bool) -> Iterator[bytes]:
     if start:
         return  # the archive's beginning, with its map, is not here; the item says truncated
     for offset, extent in sparse_extents(data):
-        for record in utmp.last_records(extent, layout, offset=offset):
+        # A record may reach from the extent into the hole behind it, which reads as zeros.
+        padded = extent + bytes(layout.last.size - 1)
+        for record in utmp.last_records(padded, layout, offset=offset):
             yield dump_line(record)
 
 
