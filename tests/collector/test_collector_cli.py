@@ -76,7 +76,7 @@ def test_a_token_goes_to_a_closed_file_and_nowhere_else(
     again = run("token", "new", str(empty_collector), "--out", str(out))
     assert isinstance(again.exception, UsageError)
     printed = run("token", "new", str(empty_collector), "--out", "-", "--expires", "7d")
-    assert parse_token(printed.stdout)
+    assert parse_token(printed.stdout).id
     wrong = run("token", "new", str(empty_collector), "--out", "-", "--expires", "soon")
     assert isinstance(wrong.exception, UsageError)
 

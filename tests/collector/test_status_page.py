@@ -62,7 +62,7 @@ class Tags(html.parser.HTMLParser):
 
 
 @pytest.fixture
-def filled(client: Any, running: Any, tools: Any) -> Any:
+def filled(client: Any, tools: Any) -> Any:
     """A collector with an accepted bundle, one not vouched for, a quarantined one and an upload."""
     client.bundle = tools.make_bundle(client.signer, case=f"C-1 {HOSTILE}")
     client.push(client.bundle)
@@ -81,16 +81,8 @@ def test_the_page_speaks_both_languages_with_the_three_words(filled: Any, runnin
     japanese = body.decode()
     assert status == 200
     assert filled.bundle.seal in japanese
-    for word in (
-        "一致",
-        "不一致",
-        "検証不能",
-        "受領証",
-        "案件番号",
-        "ルート値",
-        "取扱履歴",
-        "署名者を保証する者がいません",
-    ):
+    words = ("一致", "不一致", "検証不能", "受領証", "案件番号", "ルート値", "取扱履歴")
+    for word in (*words, "署名者を保証する者がいません"):
         assert word in japanese
     english = get(running, Accept_Language="en-GB,ja;q=0.5")[2].decode()
     for word in ("match", "mismatch", "not verifiable", "signer not vouched for", "Quarantine"):
@@ -99,9 +91,8 @@ def test_the_page_speaks_both_languages_with_the_three_words(filled: Any, runnin
     assert '<html lang="ja">' in get(running, Accept_Language="fr")[2].decode()
 
 
-def test_what_was_sent_is_escaped_and_nothing_is_loaded_from_elsewhere(
-    filled: Any, running: Any
-) -> None:
+@pytest.mark.usefixtures("filled")
+def test_what_was_sent_is_escaped_and_nothing_is_loaded_from_elsewhere(running: Any) -> None:
     _, headers, body = get(running)
     page = Tags(body.decode())
     assert HOSTILE in page.text
@@ -133,7 +124,7 @@ def test_a_request_by_another_name_is_refused(running: Any) -> None:
         assert get(running, host=host)[0] == 200
 
 
-def test_the_page_is_never_served_to_a_network(empty_collector: Path, serve: Any) -> None:
+def test_the_page_is_never_served_to_a_network() -> None:
     for host in ("0.0.0.0", "192.0.2.1", "::", "example.org"):
         with pytest.raises(UsageError):
             check_loopback(Address(host, 80))
@@ -177,9 +168,8 @@ def test_a_download_is_recorded(filled: Any, running: Any, tools: Any) -> None:
 
 
 @pytest.mark.slow
-def test_chromium_shows_the_page_without_a_complaint(
-    filled: Any, running: Any, tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("filled")
+def test_chromium_shows_the_page_without_a_complaint(running: Any, tmp_path: Path) -> None:
     for language in LANGUAGES:
         shot = tmp_path / f"{language}.png"
         call = [
