@@ -96,22 +96,31 @@ class ZipBundle(_Top):
         super().__init__()
         self.form = form
         self._file = file
-        self._entries: list[zipread.Entry] | None = None
 
     def entries(self) -> dict[str, zipread.Entry]:
-        """Return the members by path.
+        """Return the members by path, for who wants only some of them.
 
         Raises:
             FormatError, LimitError: the container breaks bundle-v1 §4.
         """
-        if self._entries is None:
-            self._entries = zipread.read_directory(self._file)
-        return {self.path(one.name): one for one in self._entries if not one.directory}
+        entries = zipread.read_directory(self._file)
+        return {self.path(one.name): one for one in entries if not one.directory}
 
     def members(self) -> Iterator[Member]:
-        """Yield every member in the order of the directory."""
-        for path, entry in self.entries().items():
-            yield _Member(path, lambda entry=entry: zipread.open_entry(self._file, entry))  # type: ignore[misc]
+        """Yield every member in the order of the directory.
+
+        Raises:
+            FormatError, LimitError: the container breaks bundle-v1 §4.
+        """
+        entries = zipread.read_directory(self._file)
+        entries.reverse()
+        while entries:
+            entry = entries.pop()  # so that the list shrinks while the reader's own grows
+            if not entry.directory:
+                yield _Member(self.path(entry.name), self._reader(entry))
+
+    def _reader(self, entry: zipread.Entry) -> Callable[[], Iterator[bytes]]:
+        return lambda: zipread.open_entry(self._file, entry)
 
     def is_ours(self) -> bool:
         """Return whether a bundle's name stands near the beginning or the end."""

@@ -18,15 +18,6 @@ if TYPE_CHECKING:
 _SIZE = 8
 
 
-class _Entry:
-    __slots__ = ("claimed", "found", "listed")
-
-    def __init__(self) -> None:
-        self.found: bytes | None = None
-        self.listed: bytes | None = None
-        self.claimed: bytes | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """What the ledger tells at the end; paths in order."""
@@ -39,13 +30,19 @@ class Comparison:
 class Ledger:
     """One side of the bundle: the payload, or the tag files.
 
+    A file is kept as its path and 40 bytes: SHA-256 and size.
+
     Attributes:
         count, size: files found and their bytes.
     """
 
     def __init__(self, *, needs_record: Callable[[str], bool]) -> None:
         self._needs_record = needs_record
-        self._entries: dict[str, _Entry] = {}
+        self._found: dict[str, bytes] = {}
+        self._claimed: dict[str, bytes] = {}
+        self._listed: dict[str, bytes] = {}
+        # What is found and is what its record says, or needs none: only the manifest's line is waited for.
+        self._agreed: dict[str, bytes] = {}
         self._unreadable: dict[str, str] = {}
         self.count = 0
         self.size = 0
@@ -54,70 +51,98 @@ class Ledger:
         """Enter the SHA-256 and size of a file's bytes."""
         self.count += 1
         self.size += size
-        entry = self._entries.setdefault(path, _Entry())
-        entry.found = digest + size.to_bytes(_SIZE, "big")
-        self._settle(path, entry)
+        self._found[path] = digest + size.to_bytes(_SIZE, "big")
+        self._settle(path)
 
     def unreadable(self, path: str, reason: str) -> None:
         """Enter a file that is there but cannot be read."""
         self._unreadable[path] = reason
-        self._entries.setdefault(path, _Entry())
 
     def listed(self, path: str, digest: str) -> None:
         """Enter a manifest's line."""
-        entry = self._entries.setdefault(path, _Entry())
-        entry.listed = bytes.fromhex(digest)
-        self._settle(path, entry)
+        wanted = bytes.fromhex(digest)
+        agreed = self._agreed.get(path)
+        if agreed is not None and agreed[:-_SIZE] == wanted:
+            del self._agreed[path]
+        else:
+            self._listed[path] = wanted
 
     def claimed(self, path: str, digest: str, size: int) -> None:
-        """Enter what the proved records say of a file."""
-        entry = self._entries.setdefault(path, _Entry())
-        entry.claimed = bytes.fromhex(digest) + size.to_bytes(_SIZE, "big")
-        self._settle(path, entry)
+        """Enter what the records say of a file."""
+        self._claimed[path] = bytes.fromhex(digest) + size.to_bytes(_SIZE, "big")
+        self._settle(path)
 
     def finish(self, *, outside: frozenset[str] = frozenset()) -> Comparison:
         """Return everything in which the three differ; `outside` are paths that no manifest lists."""
         result = Comparison()
         missing: dict[bytes, list[str]] = defaultdict(list)
-        for path, entry in sorted(self._entries.items()):
-            if path in self._unreadable:
-                result.differences.append(Difference("unreadable", path, self._unreadable[path]))
-            elif entry.listed is not None and entry.found is None:
-                missing[entry.listed].append(path)
-            elif entry.listed is not None and entry.found is not None:
-                if entry.listed != entry.found[:-_SIZE]:
-                    result.differences.append(Difference("changed", path))
-            elif entry.found is not None and path not in outside:
-                result.extra.append(Difference("extra", path, entry.found[:-_SIZE].hex()))
-            self._record(path, entry, result)
-        self._pair(missing, result)
+        for path in sorted(
+            {*self._found, *self._claimed, *self._listed, *self._agreed, *self._unreadable}
+        ):
+            self._against_list(path, missing, result, listed_elsewhere=path in outside)
+            self._against_record(path, result)
+        _pair(missing, result)
         result.differences.sort(key=lambda one: one.path)
         return result
 
-    def _pair(self, missing: dict[bytes, list[str]], result: Comparison) -> None:
-        """Turn a missing and an extra file with the same hash into a renamed one."""
-        for at, extra in enumerate(result.extra):
-            waiting = missing.get(bytes.fromhex(extra.detail))
-            detail = ""
-            if waiting:
-                old = waiting.pop(0)
-                result.differences.append(Difference("renamed", old, extra.path))
-                detail = f"renamed from {old}"
-            result.extra[at] = Difference("extra", extra.path, detail)
-        for paths in missing.values():
-            result.differences.extend(Difference("missing", path) for path in paths)
+    def _against_list(
+        self,
+        path: str,
+        missing: dict[bytes, list[str]],
+        result: Comparison,
+        *,
+        listed_elsewhere: bool,
+    ) -> None:
+        found, listed = self._bytes(path), self._listed.get(path)
+        if path in self._unreadable:
+            result.differences.append(Difference("unreadable", path, self._unreadable[path]))
+        elif found is None:
+            if listed is not None:
+                missing[listed].append(path)
+        elif listed is None:
+            if not listed_elsewhere:
+                result.extra.append(Difference("extra", path, found[:-_SIZE].hex()))
+        elif listed != found[:-_SIZE]:
+            result.differences.append(Difference("changed", path))
 
-    def _record(self, path: str, entry: _Entry, result: Comparison) -> None:
-        if entry.claimed is None:
-            if entry.found is not None and self._needs_record(path):
+    def _against_record(self, path: str, result: Comparison) -> None:
+        found, claimed = self._found.get(path), self._claimed.get(path)
+        if claimed is None:
+            if found is not None and self._needs_record(path):
                 result.records.append(Difference("extra", path, "no record names it"))
-        elif entry.found is None and path not in self._unreadable:
-            result.records.append(Difference("missing", path, "a record names it"))
-        elif entry.found is not None and entry.claimed != entry.found:
+        elif self._bytes(path) is None:
+            if path not in self._unreadable:
+                result.records.append(Difference("missing", path, "a record names it"))
+        elif claimed != self._bytes(path):
             result.records.append(Difference("changed", path, "its record says otherwise"))
 
-    def _settle(self, path: str, entry: _Entry) -> None:
-        if entry.found is None or entry.listed != entry.found[:-_SIZE]:
+    def _bytes(self, path: str) -> bytes | None:
+        return self._found.get(path) or self._agreed.get(path)
+
+    def _settle(self, path: str) -> None:
+        """Set a file aside whose record agrees; forget it when its manifest's line has come and agrees too."""
+        found, claimed = self._found.get(path), self._claimed.get(path)
+        if found is None or not (
+            found == claimed or (claimed is None and not self._needs_record(path))
+        ):
             return
-        if entry.claimed == entry.found or (entry.claimed is None and not self._needs_record(path)):
-            del self._entries[path]
+        del self._found[path]
+        self._claimed.pop(path, None)
+        if self._listed.get(path) == found[:-_SIZE]:
+            del self._listed[path]
+        else:
+            self._agreed[path] = found
+
+
+def _pair(missing: dict[bytes, list[str]], result: Comparison) -> None:
+    """Turn a missing and an extra file with the same hash into a renamed one."""
+    for at, extra in enumerate(result.extra):
+        waiting = missing.get(bytes.fromhex(extra.detail))
+        detail = ""
+        if waiting:
+            old = waiting.pop(0)
+            result.differences.append(Difference("renamed", old, extra.path))
+            detail = f"renamed from {old}"
+        result.extra[at] = Difference("extra", extra.path, detail)
+    for paths in missing.values():
+        result.differences.extend(Difference("missing", path) for path in paths)
