@@ -96,7 +96,14 @@ class Bundle:
 class Running:
     """A collector process."""
 
-    def __init__(self, root: Path, *, fault: str = "", config: Path | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        fault: str = "",
+        config: Path | None = None,
+        within: tuple[str, ...] = (),
+    ) -> None:
         read, write = os.pipe()
         env = {"PATH": os.environ["PATH"], "HOME": str(root)} | (
             {"HOZEN_FAULT": fault} if fault else {}
@@ -106,7 +113,7 @@ class Running:
         self.root = root
         self.log = (root.parent / f"{root.name}.log").open("ab")
         self.process = subprocess.Popen(
-            [sys.executable, "-c", MAIN, "serve", str(root), *listen, *options],
+            [*within, sys.executable, "-c", MAIN, "serve", str(root), *listen, *options],
             env=env,
             pass_fds=(write,),
             stderr=self.log,
@@ -239,10 +246,10 @@ def enrol_body(token: str, host: str, transport: Any, evidence: Any) -> dict[str
     }
 
 
-def enrol(root: Path, port: int, *, host: str = "web01") -> Client:
+def enrol(root: Path, port: int, *, host: str = "web01", token: str = "") -> Client:
     """Enrol a new identity and give its client."""
     transport, evidence = new_key(), new_key()
-    body = enrol_body(new_token(root), host, transport, evidence)
+    body = enrol_body(token or new_token(root), host, transport, evidence)
     answer = stranger(root, port).post_json("/api/v1/enroll", body)
     assert answer.status == 201, answer
     words = answer.json
