@@ -161,21 +161,13 @@ def capture_host(
         )
         _install_signals(guard, talk)
         session = Session(
-            Request(
+            _request(
+                options,
+                ready,
+                around,
                 bundle_id=bundle_id,
-                case=options.case,
-                complete_case=asker.wait if asker else (lambda: options.case),
-                plan=ready.plan,
-                sweep=around.sweep_mark(),
-                argv=around.redactor.argv(options.argv),
-                epoch=EpochLimits(
-                    seconds=ready.profile.epoch.seconds, payload=ready.profile.epoch.bytes
-                ),
-                remarks=tuple(
-                    remarks
-                    + ([f"reason for the profile: {options.reason}"] if options.reason else [])
-                ),
-                originals=ready.recipients if options.keep_originals else (),
+                asker=asker,
+                remarks=remarks,
                 not_reached=not_reached,
             ),
             medium=medium,
@@ -187,6 +179,32 @@ def capture_host(
         session.open()
         session.collect(around.context(session))
         return session.seal(around.footprint())
+
+
+def _request(
+    options: Options,
+    ready: Prepared,
+    around: Surroundings,
+    *,
+    bundle_id: str,
+    asker: Asker | None,
+    remarks: list[str],
+    not_reached: str,
+) -> Request:
+    """Return what the session is to do, with everything that must be remarked in the journal."""
+    reason = [f"reason for the profile: {options.reason}"] if options.reason else []
+    return Request(
+        bundle_id=bundle_id,
+        case=options.case,
+        complete_case=asker.wait if asker else (lambda: options.case),
+        plan=ready.plan,
+        sweep=around.sweep_mark(),
+        argv=around.redactor.argv(options.argv),
+        epoch=EpochLimits(seconds=ready.profile.epoch.seconds, payload=ready.profile.epoch.bytes),
+        remarks=tuple(remarks + reason),
+        originals=ready.recipients if options.keep_originals else (),
+        not_reached=not_reached,
+    )
 
 
 def _reach(connect: Callable[[], CollectorPort | None]) -> tuple[CollectorPort | None, str]:

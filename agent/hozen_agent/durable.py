@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _DONTCACHE = 0x80  # RWF_DONTCACHE, Linux 6.14: our output must not push the host's memory out of its page cache
 _BATCH = 1 << 20
+_MOST_VOLUMES = 999  # 'cat X.zip.*' joins in the right order only up to here
 _HINTS = {
     errno.ENOSPC: "free space on the medium, or take a larger one; what is there can be proved with 'hozen salvage'",
     errno.EFBIG: "the file system limits file sizes; use --volume-size",
@@ -142,6 +143,11 @@ class ContainerFile:
     def _next_file(self) -> int:
         name = f"{self._name}.partial"
         if self._volume_size is not None:
+            if len(self.volumes) == _MOST_VOLUMES:
+                raise CannotWriteError(
+                    f"the bundle needs more than {_MOST_VOLUMES} volumes",
+                    hint="use a larger --volume-size",
+                )
             name += f".{len(self.volumes) + 1:03d}"
         try:
             fd = os.open(

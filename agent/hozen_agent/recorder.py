@@ -56,10 +56,9 @@ class Tally:
 
     @property
     def not_obtained(self) -> int:
-        """Attempts that ended otherwise than captured or empty."""
-        return sum(
-            n for o, n in self.outcomes.items() if o not in {Outcome.CAPTURED, Outcome.EMPTY}
-        )
+        """Attempts at something that is there and was not, or not wholly, read."""
+        there = {Outcome.CAPTURED, Outcome.EMPTY, Outcome.MISSING}
+        return sum(n for o, n in self.outcomes.items() if o not in there)
 
 
 class Recorder:
