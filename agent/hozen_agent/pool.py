@@ -94,6 +94,7 @@ class ReaderPool:
     ) -> None:  # fmt: skip
         self._fresh = lanes
         self._idle: list[Lane] = []
+        self._busy: dict[int, Lane] = {}
         self._helper = helper
         self._commands, self._answers = pipes
         self._root, self._proc = root, proc
@@ -134,7 +135,9 @@ class ReaderPool:
     def take(self) -> Lane | None:
         """Return a lane with a living worker, None when none is left."""
         if self._idle:
-            return self._idle.pop()
+            lane = self._idle.pop()
+            self._busy[lane.number] = lane
+            return lane
         if not self._fresh:
             return None
         lane = self._fresh.pop(0)
@@ -148,14 +151,18 @@ class ReaderPool:
         lane.pid = _PID.unpack(pid)[0]
         self.created += 1
         lane.consumer = Consumer(lane.shared, events=lane.events[0], free=lane.free[1])
+        self._busy[lane.number] = lane
         return lane
 
     def give_back(self, lane: Lane) -> None:
         """The worker, with nothing left to say, may be taken again."""
-        self._idle.append(lane)
+        if self._busy.pop(lane.number, None) is not None:
+            self._idle.append(lane)
 
     def abandon(self, lane: Lane, why: str) -> None:
         """The worker is killed and left; nobody waits for it."""
+        if self._busy.pop(lane.number, None) is None:
+            return  # the pool was stopped before
         self.note(f"worker pid {lane.pid} abandoned: {why}")
         self.abandoned.append(lane.pid)
         try:
@@ -167,10 +174,10 @@ class ReaderPool:
 
     def stop(self) -> None:
         """Helper and idle workers end; waits at most a second, and never for a worker that hangs."""
-        for lane in (*self._idle, *self._fresh):
+        for lane in (*self._idle, *self._fresh, *self._busy.values()):
             for fd in lane.supervisor_ends():
                 os.close(fd)
-        self._idle, self._fresh = [], []
+        self._idle, self._fresh, self._busy = [], [], {}
         os.close(self._commands)
         os.close(self._answers)
         deadline = time.monotonic() + 1.0

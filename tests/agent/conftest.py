@@ -16,9 +16,17 @@ import pytest
 import hozen_agent
 import hozen_config
 import hozen_hashes
+from hozen_agent.artifacts.registry import CATALOGUE
+from hozen_agent.context import Context, FileRequest
+from hozen_agent.files import whole
+from hozen_agent.finder import Finder
+from hozen_agent.pool import ReaderPool
+from hozen_agent.reader import FileReader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from hozen_agent.items import Attempt, AttemptFailed
 
 _PATHS = [
     str(Path(package.__file__ or "").parents[1])
@@ -136,3 +144,64 @@ def collected(isolated: Callable[..., str]) -> Callable[..., list[Shown]]:
         return [_attempt(line) for line in isolated(program, net=net).splitlines()]
 
     return run
+
+
+@dataclass
+class Evidence:
+    """A planted host: a directory that plays `/`, read through a real pool of workers."""
+
+    root: Path
+    pool: ReaderPool
+    notes: list[str]
+
+    def write(self, path: str | bytes, data: bytes = b"x\n", mode: int = 0o644) -> Path:
+        place = Path(os.fsdecode(os.fsencode(self.root) + os.fsencode(path)))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(data)
+        place.chmod(mode)
+        return place
+
+    def find(self, *patterns: bytes, newest: bool = False) -> list[bytes]:
+        return list(Finder(self.pool)(patterns, newest=newest))
+
+    def read(
+        self, *paths: bytes, **limits: Any
+    ) -> list[tuple[Attempt, bytes, AttemptFailed | None]]:
+        requests = [FileRequest(artifact="test", path=path, **limits) for path in paths]
+        return [(attempt, *whole(attempt)) for attempt in FileReader(self.pool)(requests)]
+
+    def collect(self, name: str) -> dict[bytes, list[tuple[Attempt, bytes]]]:
+        found: dict[bytes, list[tuple[Attempt, bytes]]] = {}
+        for attempt in CATALOGUE[name].collect(self.context()):
+            found.setdefault(attempt.source, []).append((attempt, whole(attempt)[0]))
+        return found
+
+    def context(self) -> Context:
+        nothing: Any = None
+        return Context(
+            proc=-1,
+            root=-1,
+            sweep=nothing,
+            redactor=nothing,
+            files=FileReader(self.pool),
+            match=Finder(self.pool),
+            note=self.notes.append,
+        )
+
+
+@pytest.fixture
+def evidence(tmp_path: Path) -> Iterator[Evidence]:
+    """Plant a host below a temporary directory; its helper processes are gone afterwards."""
+    root = tmp_path / "host"
+    root.mkdir()
+    descriptors = [os.open(place, os.O_RDONLY | os.O_DIRECTORY) for place in (root, "/proc")]
+    notes: list[str] = []
+    pool = ReaderPool.start(
+        root=descriptors[0], proc=descriptors[1], note=notes.append, silence=1.5
+    )
+    try:
+        yield Evidence(root, pool, notes)
+    finally:
+        pool.stop()
+        for descriptor in descriptors:
+            os.close(descriptor)
