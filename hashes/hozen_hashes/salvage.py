@@ -175,12 +175,12 @@ class Salvage:
         """Return what is proved: by whichever of the two journals proves more."""
         epochs, journal = self._best()
         records = list(epochs.proved(journal.proved))
-        start = self._start(epochs, journal)
-        proved, unproved = self._judge(records, journal, signed=start is not None)
+        beside, inside = (self._start(epochs, journal, place) for place in ("beside", "inside"))
+        proved, unproved = self._judge(records, journal, signed=inside is not None)
         return SalvageReport(
             bundle_id=self._bundle_id(epochs),
             journal=journal,
-            start=start,
+            start=beside or inside,
             proved=tuple(proved),
             unproved=tuple(unproved),
             damage=self._damage,
@@ -208,18 +208,17 @@ class Salvage:
                 found[record.path][record.size] = record.sha256
         return found
 
-    def _start(self, epochs: _Epochs, journal: JournalReport) -> cms.Signature | None:
-        first = epochs.check.segments.get(0)
-        if first is None or journal.start is None:
+    def _start(self, epochs: _Epochs, journal: JournalReport, place: str) -> cms.Signature | None:
+        """Return the signature that lies `beside` or `inside`, when it holds and is the identity's."""
+        first, p7s = epochs.check.segments.get(0), self._start_p7s.get(place)
+        if first is None or p7s is None or journal.start is None:
             return None
-        for p7s in self._start_p7s.values():
-            try:
-                signature = cms.verify_detached(p7s, bytes.fromhex(first.sha256))
-            except BadDataError:
-                continue
-            if fingerprint(signature.certificate) == journal.start.certificate_sha256:
-                return signature
-        return None
+        try:
+            signature = cms.verify_detached(p7s, bytes.fromhex(first.sha256))
+        except BadDataError:
+            return None
+        named = fingerprint(signature.certificate) == journal.start.certificate_sha256
+        return signature if named else None
 
     def _judge(
         self, records: list[Record], journal: JournalReport, *, signed: bool
@@ -235,7 +234,9 @@ class Salvage:
         for path, seen in self._seen.items():
             if path in named:
                 continue
-            if (path == _START and signed) or self._journal_piece(path, seen, journal):
+            if (path == _START and signed and seen.whole) or self._journal_piece(
+                path, seen, journal
+            ):
                 proved.append(Proved(path, WHOLE, seen.size, seen.sha256))
             else:
                 self._unnamed(path, seen, proved, unproved)
