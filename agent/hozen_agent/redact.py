@@ -8,12 +8,12 @@ they were read.
 from __future__ import annotations
 
 import binascii
-import hashlib
 import os
 import re
 
 from hozen_agent import redactrules
 from hozen_agent.redactwords import Words
+from hozen_hashes.digest import sha256_hex
 
 TYPE_CHECKING = False  # stage 0: `typing` is loaded later
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ _SHELL_WORDS = re.compile(
 )
 _ENCODED = re.compile(rb"[A-Za-z0-9+/_-]{16,}={0,2}")
 _NOT_NAME = re.compile(rb"[^\w.\x80-\xff-]")
+_TOKEN = re.compile(rb"[a-z0-9_-]+")
 _WORD = re.compile(rb"[^\s'\"]+")
 _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
 _PRINTABLE = bytes(range(0x20, 0x7F)) + b"\t\r\n"
@@ -36,6 +37,7 @@ _DEEPEST = 3  # a script in a script; an encoding in an encoding
 _SHORTEST_COPY = 6  # a removed value at least this long is also removed where it is repeated
 _MOST_COPIES = 64
 _MOST_CACHED = 4096
+_LONGEST_CACHED = 1024
 
 
 class Redactor:
@@ -43,28 +45,22 @@ class Redactor:
 
     Attributes:
         enabled: False returns everything as it came (for kept originals, and to prove that a test finds its plants).
-        rules_sha256: SHA-256 of `definitions/redaction.txt`, to be recorded.
     """
 
     def __init__(self, *, enabled: bool = True) -> None:
         self.enabled = enabled
-        self._rules, raw = redactrules.load()
-        self.rules_sha256 = hashlib.sha256(raw).hexdigest()
+        self._rules, self._raw = redactrules.load()
         self._named: re.Pattern[bytes] | None = None
-        self._cache: dict[bytes, tuple[bytes, Counts]] = {}
+        self._cache: dict[tuple[bytes, bool], tuple[bytes, Counts]] = {}
+
+    @property
+    def rules_sha256(self) -> str:
+        """SHA-256 of `definitions/redaction.txt`, to be recorded."""
+        return sha256_hex(self._raw)
 
     def command_line(self, raw: bytes, counts: Counts) -> bytes:
         """Return /proc/PID/cmdline (NUL after each argument) or a process title without its secrets."""
-        if not self.enabled or not raw:
-            return raw
-        known = self._cache.get(raw)
-        if known is None:
-            fresh: Counts = {}
-            known = (_Pass(self._rules, self._pattern, fresh).command_line(raw), fresh)
-            if len(self._cache) < _MOST_CACHED:
-                self._cache[raw] = known
-        _add(counts, known[1])
-        return known[0]
+        return self._cleaned(raw, counts, title=False)
 
     def environ(self, raw: bytes, counts: Counts) -> bytes:
         """Return NUL-separated variables; only values of listed names stay, and those without their secrets."""
@@ -74,15 +70,28 @@ class Redactor:
 
     def text(self, raw: bytes, counts: Counts) -> bytes:
         """Return free text (a process name, the kernel's command line) without its secrets."""
-        if not self.enabled or not raw:
-            return raw
-        return _Pass(self._rules, self._pattern, counts).script(raw, 0)
+        return self._cleaned(raw, counts, title=True)
 
     def argv(self, argv: Sequence[str], counts: Counts | None = None) -> list[str]:
         """Return our own arguments without secrets; their number stays."""
         raw = b"\0".join(os.fsencode(word) for word in argv)
         clean = self.command_line(raw, {} if counts is None else counts)
         return [os.fsdecode(word) for word in clean.split(b"\0")] if argv else []
+
+    def _cleaned(self, raw: bytes, counts: Counts, *, title: bool) -> bytes:
+        """Many processes have the same name or command line; each is gone over once."""
+        if not self.enabled or not raw:
+            return raw
+        known = self._cache.get((raw, title))
+        if known is None:
+            fresh: Counts = {}
+            one = _Pass(self._rules, self._pattern, fresh)
+            known = (one.script(raw, 0) if title else one.command_line(raw), fresh)
+            if len(self._cache) < _MOST_CACHED and len(raw) <= _LONGEST_CACHED:
+                self._cache[raw, title] = known
+        for kind, number in known[1].items():
+            counts[kind] = counts.get(kind, 0) + number
+        return known[0]
 
     def _variable(self, entry: bytes, counts: Counts) -> bytes:
         name, equals, value = entry.partition(b"=")
@@ -198,6 +207,7 @@ class _Pass:
         low = text.lower()
         return (
             any(word in low for word in self._rules.words)
+            or not self._rules.tokens.isdisjoint(_TOKEN.findall(low))
             or b"%" in text
             or _ENCODED.search(text) is not None
         )
@@ -262,8 +272,3 @@ def _unbase64(word: bytes) -> bytes:
         return binascii.a2b_base64(body[: len(body) - (len(body) % 4 == 1)] + b"==")
     except ValueError:
         return b""
-
-
-def _add(counts: Counts, more: Counts) -> None:
-    for kind, number in more.items():
-        counts[kind] = counts.get(kind, 0) + number

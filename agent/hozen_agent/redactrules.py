@@ -53,6 +53,8 @@ class Rules:
     Attributes:
         names: (type, pattern) of names whose value is a secret.
         programs: program name to its (type, option, how).
+        words: no name or shape matches a text that holds none of them (lower case).
+        tokens: no program rule applies to a text without one of these tokens.
         parents: programs of which only a subcommand has options here.
     """
 
@@ -67,6 +69,7 @@ class Rules:
         "parents",
         "programs",
         "shapes",
+        "tokens",
         "words",
     )
 
@@ -84,9 +87,10 @@ class Rules:
             if line and not line.startswith(b"#"):
                 self._enter(line)
         shape_words = {word for shape in self.shapes for word in shape.words}
-        programs = [name.partition(b" ")[0] for name in self.programs]
+        # As tokens without what stands behind a dot: `secretsdump.py` is looked for as `secretsdump`.
+        self.tokens = frozenset(re.split(rb"[ .]", name)[0] for name in self.programs)
         self.parents = {name.partition(b" ")[0] for name in self.programs if b" " in name}
-        self.words = tuple(dict.fromkeys((*NAME_WORDS, *sorted(shape_words), *programs)))
+        self.words = tuple(dict.fromkeys((*NAME_WORDS, *sorted(shape_words))))
 
     def _enter(self, line: bytes) -> None:
         word, _, rest = line.partition(b" ")
