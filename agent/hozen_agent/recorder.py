@@ -35,10 +35,7 @@ def outcome_of(error: OSError) -> tuple[Outcome, str]:
 
 @dataclass(slots=True)
 class Tally:
-    """What was recorded so far, by artifact and by outcome.
-
-    Attributes:
-    """
+    """What was recorded so far, by artifact and by outcome."""
 
     outcomes: dict[str, int] = field(default_factory=dict)
     bytes_of: dict[str, int] = field(default_factory=dict)
