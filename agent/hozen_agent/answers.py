@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import re
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 API: Final = "/api/v1"
+PATIENCE: Final = 8  # failures in a row until a call gives up
+DELAYS: Final = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 MAX_ANSWER: Final = 8 << 20
 MAX_PROBLEM: Final = 64 << 10
 BUSY: Final = "Try the same call again later; what was sent is kept."
@@ -93,7 +96,12 @@ class Answer:
 
     def json(self) -> dict[str, object]:
         """Return the JSON object in the body; FormatError when there is none."""
-        return parse_object(self.body, what="the collector's answer", max_bytes=MAX_ANSWER)
+        return _object(self.body, MAX_ANSWER)
+
+
+def delay(failures: int) -> float:
+    """Return how many seconds to wait after so many failures in a row."""
+    return DELAYS[min(max(failures, 1), len(DELAYS)) - 1]
 
 
 def checked(answer: Answer) -> Answer:
@@ -107,7 +115,7 @@ def refusal(answer: Answer) -> HozenError:
     """Return the error that an answer stands for, in the collector's words (RFC 9457), made harmless."""
     words: dict[str, object] = {}
     with suppress(FormatError, LimitError):
-        words = parse_object(answer.body, what="problem", max_bytes=MAX_PROBLEM)
+        words = _object(answer.body, MAX_PROBLEM)
     detail = _plain(words.get("detail")) or f"status {answer.status}"
     hint = _plain(words.get("hint"))
     if answer.status in (401, 403):
@@ -126,6 +134,16 @@ def receipt_of(answer: Answer) -> dict[str, bytes]:
         return {str(name): base64.b64decode(data, validate=True) for name, data in files.items()}
     except (binascii.Error, ValueError, TypeError):
         raise FormatError("the collector's receipt is not base64") from None
+
+
+def _object(body: bytes, limit: int) -> dict[str, object]:
+    """Return the JSON object in a body of UTF-8; beyond ASCII it can only be in strings, where it may be escaped."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        raise FormatError("the collector's answer is not UTF-8") from None
+    plain = re.sub("[^\x00-\x7f]+", lambda found: json.dumps(found[0])[1:-1], text)
+    return parse_object(plain.encode("ascii"), what="the collector's answer", max_bytes=limit)
 
 
 def _plain(text: object) -> str:

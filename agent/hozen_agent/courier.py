@@ -29,6 +29,7 @@ from hozen_agent.answers import (
     Endpoint,
     LostError,
     checked,
+    delay,
     receipt_of,
 )
 from hozen_hashes import checkpoint, receipt
@@ -39,17 +40,19 @@ from hozen_hashes.errors import (
     LimitError,
     MismatchError,
     SignatureError,
+    TryAgainError,
     UsageError,
 )
 from hozen_hashes.names import rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from hozen_agent.enrolment import Enrolment
 
 TIMEOUT: Final = 30.0  # seconds without a byte
+CONNECT: Final = 5.0  # seconds until a connection stands: a capture must not wait long for a network that is gone
 WHOLE: Final = 300.0  # seconds for one answer
 IDLE: Final = 10.0  # seconds after which a kept connection is not trusted any more
 _ROUNDS: Final = 5
@@ -143,9 +146,10 @@ class Channel:
                 self._endpoint.host,
                 self._endpoint.port,
                 context=self._context,
-                timeout=self._timeout,
+                timeout=min(CONNECT, self._timeout),
             )
             self._kept.connect()
+            self._kept.sock.settimeout(self._timeout)
         return self._kept
 
     def _explained(self, error: Exception) -> HozenError:
@@ -197,9 +201,18 @@ def fetch_root(endpoint: Endpoint, sha256: str, *, timeout: float = TIMEOUT) -> 
 class Courier:
     """An enrolled identity at its collector; what a capture and a push ask of it (`opening.CollectorPort`)."""
 
-    def __init__(self, enrolment: Enrolment, *, timeout: float = TIMEOUT) -> None:
-        """Load the keys now: later the capture may not see the host's files any more."""
+    def __init__(
+        self, enrolment: Enrolment, *, timeout: float = TIMEOUT, attempts: int = 2
+    ) -> None:
+        """Load the keys now: later the capture may not see the host's files any more.
+
+        Args:
+            enrolment: who we are, and whom we believe.
+            timeout: seconds without a byte.
+            attempts: how often `get` and `post` ask; a capture does not wait, a push does.
+        """
         self.enrolment = enrolment
+        self._attempts = attempts
         context = client_context(enrolment.root, enrolment.transport)
         self._channel = Channel(enrolment.endpoint, context, timeout=timeout)
 
@@ -214,26 +227,26 @@ class Courier:
         return self._channel.call(method, path, headers, body)
 
     def get(self, path: str) -> Answer:
-        """Return the good answer to a GET, asked twice if a kept connection was gone.
+        """Return the good answer to a GET, asked again when the connection is lost or the collector busy.
 
         Raises:
             HozenError: as `Channel.call` and `refusal`.
         """
-        try:
-            answer = self.call("GET", path)
-        except LostError:
-            answer = self.call("GET", path)
-        return checked(answer)
+        return self._again(lambda: checked(self.call("GET", path)))
 
     def post(self, path: str, body: Mapping[str, object]) -> Answer:
         """Return the good answer to a POST of JSON that may safely be sent twice; errors as `get`."""
         data = json.dumps(body).encode()
         headers = {"Content-Type": "application/json"}
-        try:
-            answer = self.call("POST", path, headers, data)
-        except LostError:
-            answer = self.call("POST", path, headers, data)
-        return checked(answer)
+        return self._again(lambda: checked(self.call("POST", path, headers, data)))
+
+    def _again(self, call: Callable[[], Answer]) -> Answer:
+        for failures in range(1, self._attempts):
+            try:
+                return call()
+            except TryAgainError:
+                time.sleep(delay(failures))
+        return call()
 
     def close(self) -> None:
         """Drop the connection."""
@@ -326,6 +339,7 @@ def _read(response: http.client.HTTPResponse) -> bytes:
             raise LimitError("the collector's answer is too long")
     if response.length:
         raise http.client.IncompleteRead(bytes(data), response.length)
+    response.close()  # read1 leaves an empty body open, and the connection could not be used again
     return bytes(data)
 
 

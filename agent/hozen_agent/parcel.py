@@ -11,9 +11,8 @@ from hozen_hashes.digest import Digest
 from hozen_hashes.errors import BadDataError, FormatError, NotVerifiableError, UsageError
 from hozen_hashes.jsonl import parse_object
 from hozen_hashes.names import check_bundle_id, split_member_name
-from hozen_hashes.opened import ZipBundle
 from hozen_hashes.volumes import open_container
-from hozen_hashes.zipread import open_entry, walk
+from hozen_hashes.zipread import open_entry, read_directory, walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,6 +23,8 @@ if TYPE_CHECKING:
 
 SEALED: Final = "tagmanifest-sha256.txt"
 SIGNATURE: Final = "signatures/agent.p7s"
+FACTS: Final = "hozen/bundle.json"
+_WANTED: Final = frozenset({SEALED, SIGNATURE, FACTS})
 UNKNOWN: Final = "unknown"
 _SMALL: Final = 1 << 20
 _MAX_SEALED: Final = 512 << 20
@@ -164,9 +165,11 @@ def _kind(path: Path) -> str:
 
 def _of_bundle(_path: Path, file: BinaryIO) -> _Words:
     """Read a finished container: seal and signature from its members."""
-    bundle = ZipBundle(file)
-    entries = bundle.entries()
-    if SEALED not in entries or bundle.bundle_id is None:
+    found = [
+        (*split_member_name(one.name), one) for one in read_directory(file) if not one.directory
+    ]
+    entries = {path: entry for _, path, entry in found if path in _WANTED}
+    if SEALED not in entries or len({bundle_id for bundle_id, _, _ in found}) != 1:
         raise FormatError(
             "the container has no seal", hint="Prove what it holds with: hozen salvage"
         )
@@ -176,9 +179,9 @@ def _of_bundle(_path: Path, file: BinaryIO) -> _Words:
         if seal.size > _MAX_SEALED:
             raise FormatError(f"{SEALED} is too large")
     signature = _member(file, entries, SIGNATURE)
-    facts = _object(_member(file, entries, "hozen/bundle.json"))
+    facts = _object(_member(file, entries, FACTS))
     return _Words(
-        bundle.bundle_id,
+        found[0][0],
         _case(facts),
         seal.hexdigest(),
         hashlib.sha256(signature).hexdigest() if signature else None,

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import base64
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from hozen_agent import custody, proofs
-from hozen_agent.answers import API, RefusedError, receipt_of
+from hozen_agent.answers import API, PATIENCE, RefusedError, receipt_of
 from hozen_agent.courier import Courier
 from hozen_agent.enrolment import load_enrolment
 from hozen_agent.parcel import Parcel, read_parcel
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from hozen_hashes.receipt import VerifiedReceipt
 
 ABSENT: Final = 404
-PATIENCE: Final = 1800.0  # seconds to wait for a verdict
+VERDICT: Final = 1800.0  # seconds to wait for it
 _POLLS: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 _STATES: Final = frozenset({"receiving", "verifying", "accepted", "quarantined"})
 _MAX_BODY: Final = 46 << 20  # of a custody event with its attachments, in base64
@@ -92,7 +91,7 @@ def push(
     path: Path,
     *,
     progress: Progress | None = None,
-    patience: float = PATIENCE,
+    patience: float = VERDICT,
 ) -> Pushed:
     """Return the accepted bundle with its receipt.
 
@@ -112,7 +111,7 @@ def push(
     """
     told = progress or Progress()
     parcel = read_parcel(path, moved=told.hashed)
-    courier = Courier(enrolment)
+    courier = Courier(enrolment, attempts=PATIENCE)
     try:
         found = _known(courier, parcel)
         known = found is not None
@@ -182,17 +181,16 @@ def _await_verdict(
     deadline = time.monotonic() + patience
     polls = list(_POLLS)
     while True:
-        with suppress(TryAgainError):
-            words = courier.get(location).json()
-            state = words.get("state")
-            if state not in _STATES:
-                raise FormatError("the collector gave a state that does not exist")
-            told.said(str(state))
-            if state == "accepted":
-                return
-            if state == "quarantined":
-                settled()
-                raise QuarantinedError(_reasons(words))
+        words = courier.get(location).json()
+        state = words.get("state")
+        if state not in _STATES:
+            raise FormatError("the collector gave a state that does not exist")
+        told.said(str(state))
+        if state == "accepted":
+            return
+        if state == "quarantined":
+            settled()
+            raise QuarantinedError(_reasons(words))
         if time.monotonic() > deadline:
             raise TryAgainError(
                 "the collector has the bundle and has not finished its check",

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from hozen_agent.answers import API, Answer, LostError, RefusedError, refusal
+from hozen_agent.answers import API, PATIENCE, Answer, LostError, RefusedError, delay, refusal
 from hozen_hashes.errors import FormatError, NotVerifiableError, TryAgainError
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 TUS: Final = {"Tus-Resumable": "1.0.0"}
 LARGEST: Final = 8 << 20
 SMALLEST: Final = 64 << 10
-PATIENCE: Final = 8  # failures in a row without progress
-DELAYS: Final = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 _GONE: Final = frozenset({404, 410})
 _CONFLICT: Final = 409
 _CHECKSUM: Final = 460
@@ -65,7 +63,7 @@ class Upload:
     remember: Callable[[str], object] = lambda _location: None
     moved: Callable[[int], object] = lambda _size: None
     wait: Callable[[float], object] = time.sleep
-    _piece: int = LARGEST
+    _piece: int = 0
     _failures: int = 0
 
     def send(self) -> str:
@@ -76,6 +74,7 @@ class Upload:
             DeniedError, RefusedError: the collector does not take it.
             NotVerifiableError: the container cannot be read, or changed its size.
         """
+        self._piece = LARGEST
         with self.parcel.open() as file:
             offset = self._patiently(self._begin)
             while offset < self.parcel.size:
@@ -134,7 +133,7 @@ class Upload:
                         str(error), hint="What was sent is kept; the same call goes on from there."
                     ) from None
                 self._piece = max(SMALLEST, self._piece // 4)
-                self.wait(DELAYS[min(self._failures, len(DELAYS)) - 1])
+                self.wait(delay(self._failures))
 
     def _read(self, file: BinaryIO, offset: int) -> bytes:
         try:

@@ -42,7 +42,7 @@ _EVERY = 0.2
 )
 @click.option(
     "--wait",
-    default=int(pushing.PATIENCE),
+    default=int(pushing.VERDICT),
     show_default=True,
     metavar="SECONDS",
     type=click.IntRange(0, 86_400),
@@ -55,7 +55,7 @@ def push(bundles: tuple[Path, ...], url: str | None, wait: int, *, as_json: bool
     The exit status is that of the first bundle that was not accepted.
     """
     standing = _enrolment(url)
-    results = [_one(standing, path, wait) for path in bundles]
+    results = [_one(standing, path, wait, talk=not as_json) for path in bundles]
     if as_json:
         cli.emit_json([facts for facts, _ in results])
     return next((code for _, code in results if code), 0)
@@ -73,7 +73,9 @@ def _enrolment(url: str | None) -> Enrolment:
     return found[0]
 
 
-def _one(standing: Enrolment, path: Path, wait: int) -> tuple[dict[str, object], int]:
+def _one(
+    standing: Enrolment, path: Path, wait: int, *, talk: bool
+) -> tuple[dict[str, object], int]:
     """Push one bundle; return what JSON says of it, and its exit code."""
     meter = _Meter(path.name)
     progress = pushing.Progress(hashed=meter.hashed, sent=meter.sent, said=meter.said)
@@ -84,7 +86,8 @@ def _one(standing: Enrolment, path: Path, wait: int) -> tuple[dict[str, object],
         cli.error(f"{path.name}: {error}", hint=error.hint)
         return _refused(path, error), error.exit_code
     meter.clear()
-    _say(path, done)
+    if talk:
+        _say(path, done)
     stated = done.receipt.statement
     return {
         "bundle": str(path),
