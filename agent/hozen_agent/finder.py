@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from hozen_agent import serve, walk
 from hozen_agent.ring import Kind, WorkerGoneError, WorkerSilentError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator, Iterable, Iterator
 
     from hozen_agent.pool import Lane, ReaderPool
 
@@ -43,31 +44,43 @@ class Finder:
             return
         flags = serve.NEWEST if newest else 0
         message = serve.request(serve.WALK, flags, int(self.seconds * 1000), asked)
+        lane.send(message, seconds=self._pool.silence)
+        found = self._found(lane)
+        try:
+            yield from _newest_first(found) if newest else found
+        finally:
+            found.close()
+
+    def _found(self, lane: Lane) -> Generator[bytes]:
+        """Yield what the worker finds; it is given up when it falls silent or nobody wants the rest."""
+        stream = lane.records()
         done = False
         try:
-            if lane.send(message, seconds=self._pool.silence):
-                yield from self._found(lane)
-                done = True
+            while True:
+                kind, _, _, at, length = stream.record(self._pool.silence)
+                if kind == Kind.PATHS:
+                    yield from stream.paths(at, length)
+                elif kind == Kind.NOTE:
+                    text = bytes(stream.shared.view[at : at + length])
+                    self._pool.note(text.decode(errors="replace"))
+                elif kind == Kind.END:
+                    done = True
+                    return
         except (WorkerSilentError, WorkerGoneError) as failure:
-            self._pool.note(f"search not finished: {_last(failure)}; some files may not be listed")
+            why = "no answer" if isinstance(failure, WorkerSilentError) else "the process ended"
+            self._pool.note(f"search not finished: {why}; some files may not be listed")
         finally:
             if done:
                 self._pool.give_back(lane)
             else:
                 self._pool.abandon(lane, "it did not finish its search")
 
-    def _found(self, lane: Lane) -> Iterator[bytes]:
-        stream = lane.records()
-        while True:
-            kind, _, _, at, length = stream.record(self._pool.silence)
-            if kind == Kind.PATHS:
-                yield from stream.paths(at, length)
-            elif kind == Kind.NOTE:
-                text = bytes(stream.shared.view[at : at + length])
-                self._pool.note(text.decode(errors="replace"))
-            elif kind == Kind.END:
-                return
 
-
-def _last(failure: Exception) -> str:
-    return "no answer" if isinstance(failure, WorkerSilentError) else "the process ended"
+def _newest_first(found: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield paths that come as `<mtime> <path>`, sorted in stretches of bounded size."""
+    parts = (entry.partition(b" ") for entry in found)
+    timed = ((-int(mtime), path) for mtime, _, path in parts)
+    while batch := list(islice(timed, walk.SORTED)):
+        batch.sort()
+        for _, path in batch:
+            yield path

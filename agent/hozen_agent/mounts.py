@@ -146,11 +146,15 @@ class MountTable:
                     return b"overlay over " + below
         return b""
 
-    def holding(self, path: bytes) -> Mount:
-        """Return the uppermost mount that `path` lies on, by its text alone."""
+    def point_of(self, path: bytes) -> bytes:
+        """Return the mount point that `path` lies on or below, by its text alone."""
         while path not in self.points and path not in {b"/", b""}:
             path = path[: path.rfind(b"/")] or b"/"
-        return self.points.get(path) or self.points[b"/"]
+        return path or b"/"
+
+    def holding(self, path: bytes) -> Mount:
+        """Return the uppermost mount that `path` lies on, by its text alone."""
+        return self.points[self.point_of(path)]
 
     def skips(self, path: bytes) -> tuple[bytes, bytes] | None:
         """Return (mount point, type) when `path` lies on or below a mount to stay out of."""

@@ -106,7 +106,7 @@ class FileReader:
             point, kind = (ascii(os.fsdecode(part))[1:-1] for part in skipped)
             return ended(request, Outcome.FAILED, f"on a {kind} mount that was not named: {point}")
         if self.hung:
-            mount = self.pool.table.holding(path).point
+            mount = self.pool.table.point_of(path)
             if mount in self.hung:
                 shown = ascii(os.fsdecode(mount))[1:-1]
                 return ended(request, Outcome.TIMED_OUT, f"its mount {shown} did not answer before")
@@ -376,10 +376,9 @@ class _Run:
 
     def _remember(self, path: bytes) -> None:
         """A mount that hung once is not asked again; of `/` each file is tried."""
-        table = self._pool.table
-        point = next((p for p in sorted(table.points, key=len, reverse=True) if _on(path, p)), b"/")
+        point = self._pool.table.point_of(path)
         if point != b"/":
-            self._reader.hung[table.points[point].point] = path
+            self._reader.hung[point] = path
 
     def close(self) -> None:
         """The worker goes back to the pool, or is given up when it still has much to say."""
@@ -399,10 +398,6 @@ def _flags(request: FileRequest) -> int:
     if request.withheld == withheld.AGING:
         return flags | serve.AGING
     return flags | (serve.METADATA if request.withheld or withheld.by_name(request.path) else 0)
-
-
-def _on(path: bytes, point: bytes) -> bool:
-    return path == point or path.startswith(point.rstrip(b"/") + b"/")
 
 
 def _then(data: bytes, reason: str) -> Iterator[bytes]:

@@ -98,7 +98,7 @@ class Opener:
     def _open_directory(self, directory: bytes, *, known: bool) -> int:
         path = directory or b"/"
         self.refuse_skipped(path)
-        point = next((p for p in _parents(path) if p in self.table.points), b"/")
+        point = self.table.point_of(path)
         try:
             start = self._mount_point(point)
             return self._descend(start, path[len(point.rstrip(b"/")) + 1 :] or b".")
@@ -244,15 +244,6 @@ class Opener:
             return
         packed = _as_statx(os.fstat(fd))
         ctypes.memmove(address, packed, len(packed))
-
-
-def _parents(path: bytes) -> list[bytes]:
-    """Return `path` and every directory above it but `/`, the longest first."""
-    found = []
-    while path not in {b"/", b""}:
-        found.append(path)
-        path = path[: path.rfind(b"/")]
-    return found
 
 
 def _as_statx(st: os.stat_result) -> bytes:

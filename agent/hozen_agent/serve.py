@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 import select
 import struct
+import time
 from typing import TYPE_CHECKING, Final
 
 from hozen_agent import walk
-from hozen_agent.ring import ROOM, Kind, Producer
+from hozen_agent.ring import Kind, Producer
 from hozen_agent.worker import FileWorker
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ REQUEST: Final = struct.Struct("<BBQ")
 FILES, WALK = 1, 2
 NEWEST, METADATA, AGING = 1, 2, 4
 _PATHS_AT_ONCE: Final = 16 << 10
+_PATHS_UNSENT: Final = 64 << 10
+_SECONDS_UNSENT: Final = 0.2
 
 
 def request(kind: int, flags: int, number: int, names: list[bytes]) -> bytes:
@@ -64,24 +67,25 @@ def serve(requests: int, opener: Opener, out: Producer) -> None:
             for path in names:
                 files.item(path, max_bytes=number, newest=newest, metadata=metadata, aging=aging)
         else:
-            _Found(out, newest=bool(flags & NEWEST)).walk(opener, names, seconds=number / 1000)
+            _Found(out, timed=bool(flags & NEWEST)).walk(opener, names, seconds=number / 1000)
 
 
 class _Found:
-    """Collects found paths into PATHS records, newest first when asked to."""
+    """Puts found paths into the ring, before the next directory is opened: it may be the one that hangs."""
 
-    __slots__ = ("_batch", "_newest", "_out", "_size")
+    __slots__ = ("_batch", "_out", "_sent", "_size", "_timed", "_unsent")
 
-    def __init__(self, out: Producer, *, newest: bool) -> None:
+    def __init__(self, out: Producer, *, timed: bool) -> None:
         self._out = out
-        self._newest = newest
-        self._batch: list[tuple[int, bytes]] = []
-        self._size = 0
+        self._timed = timed
+        self._batch: list[bytes] = []
+        self._size = self._unsent = 0
+        self._sent = time.monotonic()
 
     def walk(self, opener: Opener, patterns: list[bytes], *, seconds: float) -> None:
         bounds = walk.Bounds(seconds=seconds)
         walker = walk.Walker(
-            opener, self._add, self._note, self._alive, bounds=bounds, timed=self._newest
+            opener, self._add, self._note, self._flush, bounds=bounds, timed=self._timed
         )
         walker.run(patterns)
         self._flush()
@@ -89,34 +93,24 @@ class _Found:
         self._out.roll()
 
     def _add(self, path: bytes, mtime: int) -> None:
-        self._batch.append((-mtime, path))
-        self._size += len(path) + 1
-        if len(self._batch) >= walk.SORTED or (not self._newest and self._size > _PATHS_AT_ONCE):
+        self._batch.append(b"%d %b" % (mtime, path) if self._timed else path)
+        self._size += len(path) + 24
+        if self._size > _PATHS_AT_ONCE:
             self._flush()
 
     def _flush(self) -> None:
-        if self._newest:
-            self._batch.sort()
-        part: list[bytes] = []
-        size = 0
-        for _, path in self._batch:
-            if size + len(path) > min(_PATHS_AT_ONCE, ROOM):
-                self._send(part)
-                part, size = [], 0
-            part.append(path)
-            size += len(path) + 1
-        self._send(part)
-        self._batch.clear()
-        self._size = 0
-
-    def _send(self, part: list[bytes]) -> None:
-        if part:
-            self._out.put(Kind.PATHS, 0, 0, b"\0".join(part) + b"\0")
-            if not self._newest:
-                self._out.roll()  # the first paths are wanted while the walk goes on
+        """What was found lies in the ring; now and then the slot goes to the supervisor."""
+        now = time.monotonic()
+        if self._batch:
+            self._out.put(Kind.PATHS, 0, 0, b"\0".join(self._batch) + b"\0")
+            self._unsent += self._size
+            self._batch.clear()
+            self._size = 0
+        elif now - self._sent > 1:
+            self._out.put(Kind.ALIVE, 0, 0, b"")
+        if self._unsent > _PATHS_UNSENT or now - self._sent > _SECONDS_UNSENT:
+            self._out.roll()
+            self._sent, self._unsent = now, 0
 
     def _note(self, text: str) -> None:
         self._out.put(Kind.NOTE, 0, 0, text.encode()[:4000])
-
-    def _alive(self) -> None:
-        self._out.put(Kind.ALIVE, 0, 0, b"")

@@ -31,7 +31,8 @@ SORTED: Final = 1 << 16  # a directory or a batch of more entries is not sorted
 _ANY_DEPTH: Final = re.compile(rb"\*\*([0-9]{0,2})\Z")
 _LIST: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _DIRENT: Final = struct.Struct("<QqHB")
-_DIR, _LNK, _UNKNOWN = 4, 10, 0
+_LOOK: Final = struct.Struct("<28xH82xqI")  # mode and mtime in struct statx
+_DIR, _LNK, _UNKNOWN, _OTHER = 4, 10, 0, 8
 _KINDS: Final = {modes.S_IFDIR: _DIR, modes.S_IFLNK: _LNK}
 _INSIDE: Final = (
     syscalls.RESOLVE_NO_XDEV | syscalls.RESOLVE_NO_SYMLINKS | syscalls.RESOLVE_NO_MAGICLINKS
@@ -137,12 +138,12 @@ class Walker:
 
     Attributes:
         note: told what was left out.
-        alive: called now and then, so that a long search is not taken for a hang.
+        alive: called before each directory, so that a long search is not taken for a hang.
     """
 
     __slots__ = (
         "_address", "_alive", "_bounds", "_buffer", "_deadline", "_emit", "_entries", "_extra", "_found", "_opener",
-        "_said", "_timed", "note",
+        "_timed", "note",
     )  # fmt: skip
 
     def __init__(
@@ -160,7 +161,6 @@ class Walker:
         self._emit = emit
         self.note = note
         self._alive = alive
-        self._said = time.monotonic()
         self._bounds = bounds
         self._deadline = time.monotonic() + bounds.seconds
         self._entries = self._found = 0
@@ -207,11 +207,7 @@ class Walker:
 
     def _directory(self, fd: int, path: bytes, states: list[_State]) -> None:
         """Go through one open directory; literal names are looked up, anything else is listed."""
-        now = time.monotonic()
-        if now - self._said > 1:
-            self._said = now
-            self._alive()
-        if now > self._deadline:
+        if time.monotonic() > self._deadline:
             raise _EnoughError(f"{self._bounds.seconds:.0f} s are over")
         literal = {p[at].name for p, at, _ in states if p[at].depth < 0 and p[at].glob is None}
         if all(p[at].depth < 0 and p[at].glob is None for p, at, _ in states):
@@ -238,7 +234,7 @@ class Walker:
             elif literal and complete:
                 self._hit(path, 0)
         elif kind >= 0 and (complete or (literal and kind == _LNK)):
-            self._hit(path, self._mtime(fd, name) if self._timed else 0)
+            self._hit(path, self._look(fd, name)[1] if self._timed else 0)
             if literal and kind == _LNK:
                 self._follow(path, inside)
 
@@ -247,6 +243,7 @@ class Walker:
         if not inside:
             self._extra.append(path)
             return
+        self._alive()
         try:
             real = self._opener.resolve(path)
             fd = self._opener.enter(real)
@@ -267,6 +264,7 @@ class Walker:
         if path.count(b"/") > MAX_DEPTH:
             self.note(f"not entered, deeper than {MAX_DEPTH} directories: {_shown(path)}")
             return
+        self._alive()
         try:
             opened = self._open(fd, path, name)
         except OSError as error:
@@ -333,21 +331,23 @@ class Walker:
                 raise _EnoughError(f"more than {self._bounds.entries} directory entries")
             yield from found
 
+    def _look(self, fd: int, name: bytes) -> tuple[int, int]:
+        """Return (mode, mtime in ns) of a name, without asking a server; (0, 0) when it cannot be asked."""
+        try:
+            if not self._opener.statx:
+                st = os.stat(name, dir_fd=fd, follow_symlinks=False)
+                return st.st_mode, st.st_mtime_ns
+            address = self._opener.stat_address
+            syscalls.statx_into(fd, name, address, flags=syscalls.AT_SYMLINK_NOFOLLOW)
+        except OSError:
+            return 0, 0
+        mode, seconds, part = _LOOK.unpack(ctypes.string_at(address, _LOOK.size))
+        return mode, seconds * 10**9 + part
+
     def _kind(self, fd: int, name: bytes) -> int:
         """Return the d_type of a name, -1 when it does not exist or cannot be asked."""
-        try:
-            mode = os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode
-        except PermissionError:
-            return -1
-        except OSError:
-            return -1
-        return _KINDS.get(modes.S_IFMT(mode), 8)
-
-    def _mtime(self, fd: int, name: bytes) -> int:
-        try:
-            return os.stat(name, dir_fd=fd, follow_symlinks=False).st_mtime_ns
-        except OSError:
-            return 0
+        mode, _ = self._look(fd, name)
+        return _KINDS.get(modes.S_IFMT(mode), _OTHER) if mode else -1
 
 
 def _shown(path: bytes) -> str:
