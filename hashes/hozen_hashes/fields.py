@@ -87,6 +87,13 @@ class Fields:
             return tuple(value)
         raise self._wrong(key, "a list of strings")
 
+    def objects(self, key: str) -> tuple[Fields, ...]:
+        """Return a list of objects; an absent key is an empty list."""
+        value = self._object.get(key, [])
+        if isinstance(value, list) and all(isinstance(one, dict) for one in value):
+            return tuple(Fields(one, what=f"{self.what}, {key}") for one in value)
+        raise self._wrong(key, "a list of objects")
+
     def _wrong(self, key: str, wanted: str) -> FormatError:
         state = "is not" if key in self._object else "is absent, and must be"
         return FormatError(f"{self.what}: `{key}` {state} {wanted}")

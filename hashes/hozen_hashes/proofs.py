@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
 MAX_FILE: Final = 1 << 20
 MAX_FILES: Final = 4096
 _ENDINGS: Final = re.compile(r"\.zip(\.age)?(\.[0-9]{3})?\Z")
-_CUSTODY: Final = re.compile(r"[0-9]{6}\.(json|p7s|json\.p7s)")
+_CUSTODY: Final = re.compile(r"[0-9]{6}\.(json|p7s)")
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _OPERATOR: Final = re.compile(r"operator\.p7s|statement\.txt")
 
 
@@ -36,6 +38,22 @@ def read_custody(proofs: Path) -> dict[str, bytes]:
     """Return the custody events and their signatures by name; nothing when there are none."""
     folder = proofs / "custody"
     return _read(folder, _CUSTODY) if folder.is_dir() else {}
+
+
+def read_attachments(proofs: Path) -> dict[str, str]:
+    """Return the SHA-256 of each attachment of the custody events, by its name."""
+    folder = proofs / "attachments"
+    if not folder.is_dir():
+        return {}
+    found = {}
+    try:
+        for path in sorted(folder.iterdir())[:MAX_FILES]:
+            if _DIGEST.fullmatch(path.name) and path.is_file():
+                with path.open("rb") as file:
+                    found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UsageError(f"cannot read {error.filename}: {error.strerror}") from error
+    return found
 
 
 def read_operator(proofs: Path) -> dict[str, bytes]:

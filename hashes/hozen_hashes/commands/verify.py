@@ -146,6 +146,7 @@ def check(bundle: str, request: Request) -> VerificationReport:
         receipt=receipt,
         receipt_named=request.receipt is not None,
         custody=proofs.read_custody(beside),
+        attachments=proofs.read_attachments(beside),
         operator=proofs.read_operator(beside),
         operator_expected=request.operator_expected,
     )

@@ -24,6 +24,7 @@ class Anchors:
         receipt: files of a receipt directory by name; None when there is none.
         receipt_named: the caller named the receipt; otherwise it was found beside the bundle.
         custody: files of `custody/` by name, in any order.
+        attachments: SHA-256 of each file in `attachments/`, by its name.
         operator: `operator.p7s` and `statement.txt` by name.
         operator_expected: the operator's signature must be there (step 15).
     """
@@ -34,6 +35,7 @@ class Anchors:
     receipt: Mapping[str, bytes] | None = None
     receipt_named: bool = False
     custody: Mapping[str, bytes] = field(default_factory=dict)
+    attachments: Mapping[str, str] = field(default_factory=dict)
     operator: Mapping[str, bytes] = field(default_factory=dict)
     operator_expected: bool = False
 

@@ -110,7 +110,7 @@ class _Judgement:
             steps_signature.start(signature, journal, reading),
             self._receipted.step,
             steps_outside.time(self._receipted),
-            steps_people.custody(self._anchors.custody),
+            steps_people.custody(reading, self._anchors),
             self._operator.step,
         ]
 

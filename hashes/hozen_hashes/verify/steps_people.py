@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from hozen_hashes import cms
 from hozen_hashes.chain import ChainError, verify_chain
 from hozen_hashes.errors import BadDataError
+from hozen_hashes.fields import Fields
 from hozen_hashes.jsonl import parse_object
 from hozen_hashes.verify.reading import SEALED, SIGNATURE
 from hozen_hashes.verify.report import Note, Result, StepResult
 from hozen_hashes.verify.steps_files import step
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
     from hozen_hashes.verify.anchors import Anchors
@@ -27,8 +27,12 @@ STATEMENT = "statement.txt"
 _EVENT = re.compile(r"([0-9]{6})\.json")
 
 
-def custody(files: Mapping[str, bytes]) -> StepResult:
-    """Step 14: the events are numbered from 1, each signed, each naming the SHA-256 of the one before."""
+def custody(reading: Reading, anchors: Anchors) -> StepResult:
+    """Step 14: the events are numbered from 1, signed, about this bundle, each naming the one before it.
+
+    Whose keys signed them is not judged: an event is the statement of whoever made it.
+    """
+    files = anchors.custody
     if not files:
         return StepResult(14, Result.NOT_RUN, (Note("no-custody"),))
     numbers = sorted(int(match[1]) for name in files if (match := _EVENT.fullmatch(name)))
@@ -37,28 +41,38 @@ def custody(files: Mapping[str, bytes]) -> StepResult:
         notes.append(Note("custody-gap"))
     before: str | None = None
     for number in numbers:
-        name = f"{number:06d}"
-        reason = _event_problem(files, name, before)
+        data = files[f"{number:06d}.json"]
+        reason = _event_problem(reading, anchors, number, before)
         if reason:
-            notes.append(Note("custody", {"event": name, "reason": reason}))
-        before = sha256(files[f"{name}.json"]).hexdigest()
+            notes.append(Note("custody", {"event": f"{number:06d}", "reason": reason}))
+        before = sha256(data).hexdigest()
     if notes:
         return step(14, notes)
     return StepResult(14, Result.MATCH, (Note("custody-events", {"count": len(numbers)}),))
 
 
-def _event_problem(files: Mapping[str, bytes], name: str, before: str | None) -> str:
-    data = files[f"{name}.json"]
-    p7s = files.get(f"{name}.p7s") or files.get(f"{name}.json.p7s")
+def _event_problem(reading: Reading, anchors: Anchors, number: int, before: str | None) -> str:
+    name = f"{number:06d}"
+    data, p7s = anchors.custody[f"{name}.json"], anchors.custody.get(f"{name}.p7s")
     if p7s is None:
         return "there is no signature"
     try:
-        event = parse_object(data, what=f"custody {name}")
+        event = Fields(parse_object(data, what=f"event {name}"), what=f"event {name}")
         cms.verify_detached(p7s, sha256(data).digest())
+        previous, bundle = event.sha256_or_none("previous"), event.text("bundle")
+        seal = event.sha256_or_none("seal")
+        rules = (
+            (event.number("event_no") == number, "it has another number"),
+            (previous == before, "it follows another event than the one before it here"),
+            (bundle == reading.bundle_id, "it is about another bundle"),
+            (seal in {None, reading.hashes.get(SEALED)}, "it is about another root digest"),
+        )
+        attached = [one.sha256("sha256") for one in event.objects("attachments")]
     except BadDataError as error:
         return str(error)
-    named = event.get("previous", event.get("previous_sha256"))
-    return "" if named == before else "it follows another event than the one before it here"
+    lost = [one for one in attached if anchors.attachments.get(one) != one]
+    absent = ((not lost, f"its attachment {''.join(lost[:1])[:16]}… is absent or was changed"),)
+    return next((text for holds, text in (*rules, *absent) if not holds), "")
 
 
 @dataclass(frozen=True, slots=True)
