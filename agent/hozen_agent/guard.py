@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from hozen_config.profile import Profile
 
+_LOOK_EVERY = 0.05  # seconds: a million small files must not cost a million system calls
 _IOPRIO_WHO_PROCESS = 1
 _IOPRIO = {"idle": 3 << 13, "best-effort": (2 << 13) | 7}
 _SYS_IOPRIO_SET = {"x86_64": 251, "aarch64": 30}
@@ -37,6 +38,8 @@ class Guard:
     detail: str = ""
     _taken: int = 0
     _family: dict[str, int] = field(default_factory=dict)
+    _limits: dict[str, tuple[int, int]] = field(default_factory=dict)
+    _looked: float = 0.0
 
     def interrupt(self, detail: str) -> None:
         """Ask the capture to seal what there is."""
@@ -44,23 +47,38 @@ class Guard:
             self.stop_reason, self.detail = "interrupted", detail
 
     def stopped(self) -> bool:
-        """Return whether the capture must end now; looks at time and space."""
+        """Return whether the capture must end now; looks at time and space, but not at every call."""
         if not self.stop_reason:
-            deadline = self.profile.limits.deadline
-            if time.monotonic() - self.began > deadline:
-                self.stop_reason = "deadline"
-                self.detail = f"the time limit of {deadline:g} s was reached"
-            elif self.free_bytes() < self.floor:
-                self.stop_reason = "full"
-                self.detail = f"less than {self.floor >> 20} MiB are free on the destination"
+            moment = time.monotonic()
+            if moment - self._looked >= _LOOK_EVERY:
+                self._looked = moment
+                self._look(moment)
         return bool(self.stop_reason)
 
     def room(self, artifact: str) -> int:
         """Return how many bytes the next item of `artifact` may take."""
-        limits = self.profile.limits_of(artifact)
-        whole = self.profile.limits
-        family = (limits.family or whole.family) - self._family.get(artifact, 0)
-        return max(0, min(limits.item or whole.item, family, whole.total - self._taken))
+        limits = self._limits.get(artifact)
+        if limits is None:
+            own, whole = self.profile.limits_of(artifact), self.profile.limits
+            limits = self._limits[artifact] = (own.item or whole.item, own.family or whole.family)
+        item, family = limits
+        return max(
+            0,
+            min(
+                item,
+                family - self._family.get(artifact, 0),
+                self.profile.limits.total - self._taken,
+            ),
+        )
+
+    def _look(self, moment: float) -> None:
+        deadline = self.profile.limits.deadline
+        if moment - self.began > deadline:
+            self.stop_reason = "deadline"
+            self.detail = f"the time limit of {deadline:g} s was reached"
+        elif self.free_bytes() < self.floor:
+            self.stop_reason = "full"
+            self.detail = f"less than {self.floor >> 20} MiB are free on the destination"
 
     def took(self, artifact: str, size: int) -> None:
         """Count bytes against the limits."""

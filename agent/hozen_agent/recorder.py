@@ -35,21 +35,14 @@ def outcome_of(error: OSError) -> tuple[Outcome, str]:
 
 @dataclass(slots=True)
 class Tally:
-    """What was recorded so far, by artifact and by outcome."""
+    """What was recorded so far, by outcome."""
 
     outcomes: dict[str, int] = field(default_factory=dict)
-    bytes_of: dict[str, int] = field(default_factory=dict)
-    attempts_of: dict[str, int] = field(default_factory=dict)
     redacted: int = 0
 
     def add(self, record: ItemRecord) -> None:
         """Count one finished record."""
-        for table, key, amount in (
-            (self.outcomes, record.outcome, 1),
-            (self.attempts_of, record.artifact, 1),
-            (self.bytes_of, record.artifact, record.size or 0),
-        ):
-            table[key] = table.get(key, 0) + amount
+        self.outcomes[record.outcome] = self.outcomes.get(record.outcome, 0) + 1
 
     @property
     def not_obtained(self) -> int:
@@ -136,8 +129,13 @@ class Recorder:
                 )
             return attempt.outcome, attempt.reason, None
         path = f"data/{attempt.artifact}/{item:06d}.{attempt.ext}"
+        room = self._room(attempt.artifact)
+        whole = _small(attempt.data, _SMALL if room is None else min(room, _SMALL))
+        if whole is not None:
+            stored_whole = path, len(whole), self._writer.add_payload(path, whole)
+            return attempt.outcome or Outcome.CAPTURED, attempt.reason, stored_whole
         ending = _Ending(attempt.outcome or Outcome.CAPTURED, attempt.reason)
-        chunks = _guarded(attempt, ending, room=self._room(attempt.artifact), stopped=self._stopped)
+        chunks = _guarded(attempt, ending, room=room, stopped=self._stopped)
         stored = self._store(path, item, chunks)
         if stored is None and ending.outcome in {Outcome.CAPTURED, Outcome.TRUNCATED}:
             ending.outcome = Outcome.EMPTY if ending.outcome is Outcome.CAPTURED else Outcome.FAILED
@@ -187,6 +185,14 @@ class Recorder:
             more["logical_size"] = str(attempt.logical_size)
             more["holes"] = attempt.holes
         return more
+
+
+def _small(data: object, most: int) -> Buffer | None:
+    """Return the bytes of the usual small file, which are in memory in one piece; None for everything else."""
+    if type(data) is list and len(data) == 1 and 0 < len(data[0]) <= most:
+        piece: Buffer = data[0]
+        return piece
+    return None
 
 
 @dataclass(slots=True)

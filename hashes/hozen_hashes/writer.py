@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     Buffer = bytes | bytearray | memoryview
 
 SIGNATURE_PATH = "signatures/agent.p7s"
-_MAX_ITEMS_AN_EPOCH = 8192
+_MAX_ITEMS_AN_EPOCH = 2048  # bounds what the lists of an epoch hold in memory
 
 
 class Sink(Protocol):

@@ -98,6 +98,7 @@ def bulk(work: Path, megabytes: int) -> list[Gate]:
 def many(work: Path, count: int) -> list[Gate]:
     """Measure a capture of `count` small files."""
     logs = Path("/var/log/many")
+    folder = logs
     for number in range(count):
         if number % 1000 == 0:
             folder = logs / f"{number // 1000:04}"
