@@ -76,6 +76,7 @@ def records(
         notes.append(Note("plan-differs"))
     if _sweep_absent(report, reading):
         notes.append(Note("sweep-absent"))
+    notes += _counts(reading)
     notes += [
         Note("malformed", {"reason": text})
         for path, text in reading.malformed.items()
@@ -92,3 +93,24 @@ def _sweep_absent(report: JournalReport, reading: Reading) -> bool:
         return False
     wanted = report.start.sweep_sha256
     return wanted is not None and bool(reading.processes) and wanted not in reading.processes
+
+
+def _counts(reading: Reading) -> list[Note]:
+    """Compare with the counts in `bundle.json` (bundle-v1 §12), where they are stated."""
+    found = _bundle_json(reading)
+    if found is None or "counts" not in found:
+        return []
+    try:
+        stated = found.inner("counts")
+        pairs = (
+            ("attempts", stated.number("attempts"), reading.items.entries),
+            ("files", stated.number("files"), reading.payload.count),
+            ("bytes", stated.decimal("bytes"), reading.payload.size),
+        )
+    except FormatError as error:
+        return [Note("malformed", {"reason": str(error)})]
+    return [
+        Note("counts", {"what": what, "stated": said, "found": here})
+        for what, said, here in pairs
+        if said != here
+    ]
