@@ -32,7 +32,8 @@ class Surroundings:
 
     def __init__(self, *, proc: int, sweep: Sweep, redact: bool = True) -> None:
         """Enter the private view and fork the reading helpers; call this before any key exists."""
-        self._own_mounts = _mount_namespace()
+        self._own_mounts = _opened("/proc/self/ns/mnt", os.O_RDONLY)
+        self._own_place = _opened(".", os.O_PATH)  # setns(2) leaves the process in `/`
         self._view = view.prepare()
         self._sweep = sweep
         self._first_proc = proc
@@ -58,6 +59,8 @@ class Surroundings:
         if self._own_mounts is not None and self._view.private:
             with suppress(OSError):  # then a later write is refused, with its own error
                 syscalls.enter_mount_namespace(self._own_mounts)
+                if self._own_place is not None:
+                    os.fchdir(self._own_place)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -108,8 +111,8 @@ class Surroundings:
             self._session.note(text)
 
 
-def _mount_namespace() -> int | None:
+def _opened(path: str, flags: int) -> int | None:
     try:
-        return os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        return os.open(path, flags | os.O_CLOEXEC)
     except OSError:
         return None
