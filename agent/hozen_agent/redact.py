@@ -36,8 +36,7 @@ _TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 _DEEPEST = 3  # a script in a script; an encoding in an encoding
 _SHORTEST_COPY = 6  # a removed value at least this long is also removed where it is repeated
 _MOST_COPIES = 64
-_MOST_CACHED = 4096
-_LONGEST_CACHED = 1024
+_CACHE = 8 << 20  # bytes of texts whose clean form is remembered
 
 
 class Redactor:
@@ -51,6 +50,7 @@ class Redactor:
         self.enabled = enabled
         self._rules, self._raw = redactrules.load()
         self._named: re.Pattern[bytes] | None = None
+        self._room = _CACHE
         self._cache: dict[tuple[bytes, bool], tuple[bytes, Counts]] = {}
 
     @property
@@ -87,7 +87,8 @@ class Redactor:
             fresh: Counts = {}
             one = _Pass(self._rules, self._pattern, fresh)
             known = (one.script(raw, 0) if title else one.command_line(raw), fresh)
-            if len(self._cache) < _MOST_CACHED and len(raw) <= _LONGEST_CACHED:
+            if len(raw) <= self._room:
+                self._room -= len(raw)
                 self._cache[raw, title] = known
         for kind, number in known[1].items():
             counts[kind] = counts.get(kind, 0) + number

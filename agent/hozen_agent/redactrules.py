@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 # Words without which no `name` rule can match; each name rule is checked against them by a test.
 NAME_WORDS = (
-    *b"pass pwd psw pswd psk otp pin token jwt bearer sas author x-amz secret key wif cookie sess".split(),
+    *b"pass pwd pw psw pswd psk otp pin token jwt bearer sas author x-amz secret key wif cookie sess".split(),
     *b"cred connection dsn webhook".split(),
     "パスワード".encode(),
     "暗証番号".encode(),

@@ -129,9 +129,10 @@ class Words:
         return None
 
     def _sql(self, word: bytes, kind: bytes, separator: bytes) -> bytes | None:
-        """`user/secret@host`: what lies between the separator and the last `@`."""
+        """`name=secret`; or `user/secret@host`, where the secret ends at the last `@`."""
         user, found, rest = word.partition(separator)
-        secret, at, host = rest.rpartition(b"@") if b"@" in rest else (rest, b"", b"")
+        ends = separator == b"/" and b"@" in rest
+        secret, at, host = rest.rpartition(b"@") if ends else (rest, b"", b"")
         if not found or not secret:
             return None
         return user + found + self._mark(kind, secret) + at + host
