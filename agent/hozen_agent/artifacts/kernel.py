@@ -116,7 +116,7 @@ def collect(ctx: Context) -> Iterator[Attempt]:
         ext="tar",
         data=tar_stream(clean, seconds=seconds),
         redacted=counts,
-        unredacted=lambda: tar_stream(entries, seconds=seconds),
+        unredacted=(lambda: tar_stream(entries, seconds=seconds)) if counts else None,
         started=started,
         ended=now(),
         tag="kernel-raw",
@@ -128,6 +128,7 @@ def collect(ctx: Context) -> Iterator[Attempt]:
         ext="json",
         data=(dump_line(kernel_record(clean)),),
         redacted=counts,
+        unredacted=(lambda: (dump_line(kernel_record(entries)),)) if counts else None,
         derived_from=("kernel-raw",),
     )
     paths = (*_FILES, *ctx.match(_DIRECTORIES))

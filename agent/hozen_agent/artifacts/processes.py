@@ -58,20 +58,7 @@ def collect(ctx: Context) -> Iterator[Attempt]:
         yield _deep_attempt(ctx, entries, tags[-1], started)
         ctx.tick()
         started = now()
-    counts: dict[str, int] = {}
-    yield Attempt(
-        artifact=_NAME,
-        source=b"/proc",
-        method="derived",
-        personal="personal",
-        ext="jsonl",
-        redacted=counts,
-        derived_from=tuple(tags),
-        data=process_records(
-            ctx.sweep, deep.seen, redactor=ctx.redactor, counts=counts, passwd=_passwd(ctx.root)
-        ),
-        tag="processes",
-    )
+    yield _records(ctx, deep, tuple(tags))
 
 
 def sweep_attempt(sweep: Sweep, redactor: Redactor) -> Attempt:
@@ -113,6 +100,29 @@ def _deep_attempt(
         started=started,
         ended=now(),
         tag=tag,
+    )
+
+
+def _records(ctx: Context, deep: DeepPass, tags: tuple[str, ...]) -> Attempt:
+    passwd = _passwd(ctx.root)
+    counts: dict[str, int] = {}
+
+    def lines(redactor: Redactor, counts: dict[str, int]) -> Iterator[bytes]:
+        return process_records(
+            ctx.sweep, deep.seen, redactor=redactor, counts=counts, passwd=passwd
+        )
+
+    return Attempt(
+        artifact=_NAME,
+        source=b"/proc",
+        method="derived",
+        personal="personal",
+        ext="jsonl",
+        redacted=counts,
+        unredacted=lambda: lines(Redactor(enabled=False), {}),
+        derived_from=tags,
+        data=lines(ctx.redactor, counts),
+        tag="processes",
     )
 
 
