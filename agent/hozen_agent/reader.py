@@ -397,7 +397,9 @@ def _flags(request: FileRequest) -> int:
     flags = serve.NEWEST if request.newest else 0
     if request.withheld == withheld.AGING:
         return flags | serve.AGING
-    return flags | (serve.METADATA if request.withheld or withheld.by_name(request.path) else 0)
+    if request.withheld or withheld.by_name(request.path):
+        return flags | serve.METADATA
+    return flags | (serve.PASSWD if withheld.may_hold_hashes(request.path) else 0)
 
 
 def _then(data: bytes, reason: str) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from hozen_agent import walk
 from hozen_agent.ring import Kind, Producer
-from hozen_agent.worker import FileWorker
+from hozen_agent.worker import Fields, FileWorker
 
 if TYPE_CHECKING:
     from hozen_agent.safeopen import Opener
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 LENGTH: Final = struct.Struct("<I")
 REQUEST: Final = struct.Struct("<BBQ")
 FILES, WALK = 1, 2
-NEWEST, METADATA, AGING = 1, 2, 4
+NEWEST, METADATA, AGING, PASSWD = 1, 2, 4, 8
 _PATHS_AT_ONCE: Final = 16 << 10
 _PATHS_UNSENT: Final = 64 << 10
 _SECONDS_UNSENT: Final = 0.2
@@ -60,12 +60,14 @@ def serve(requests: int, opener: Opener, out: Producer) -> None:
         names = body[REQUEST.size :].split(b"\0")
         if kind == FILES:
             newest, metadata = bool(flags & NEWEST), bool(flags & METADATA)
-            aging = bool(flags & AGING)
-            if not metadata and not aging:
+            if not flags & ~NEWEST:
                 files.items(names, max_bytes=number, newest=newest)
                 continue
+            fields = (
+                Fields.ALWAYS if flags & AGING else Fields.IF_HASHED if flags & PASSWD else None
+            )
             for path in names:
-                files.item(path, max_bytes=number, newest=newest, metadata=metadata, aging=aging)
+                files.item(path, max_bytes=number, newest=newest, metadata=metadata, fields=fields)
         else:
             _Found(out, timed=bool(flags & NEWEST)).walk(opener, names, seconds=number / 1000)
 

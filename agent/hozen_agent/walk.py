@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 MAX_DEPTH: Final = 64
 MAX_PATTERN: Final = 4096
+MAX_ROUNDS: Final = 8  # links in patterns that lead to links in patterns
+MAX_EXTRA: Final = 1000
 SORTED: Final = 1 << 16  # a directory or a batch of more entries is not sorted
 _ANY_DEPTH: Final = re.compile(rb"\*\*([0-9]{0,2})\Z")
 _LIST: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -129,6 +131,23 @@ def _after(states: list[_State], name: bytes) -> tuple[bool, list[_State]]:
     return complete, inside
 
 
+def _rest(state: _State) -> Pattern:
+    """Return what is left of a pattern from where a walk stands in it."""
+    pattern, at, left = state
+    part = pattern[at]
+    return ((_Part(depth=left) if part.depth >= 0 else part), *pattern[at + 1 :])
+
+
+def matches(patterns: Iterable[Pattern], path: bytes) -> bool:
+    """Return whether a pattern names the path, by its text."""
+    states = _spread(_at(pattern, 0) for pattern in patterns)
+    complete = False
+    for name in path.split(b"/")[1:]:
+        complete, inside = _after(states, name)
+        states = _spread(inside)
+    return complete
+
+
 class _EnoughError(Exception):
     """A bound was reached."""
 
@@ -142,7 +161,8 @@ class Walker:
     """
 
     __slots__ = (
-        "_address", "_alive", "_bounds", "_buffer", "_deadline", "_emit", "_entries", "_extra", "_found", "_opener",
+        "_address", "_alive", "_bounds", "_buffer", "_deadline", "_earlier", "_emit", "_entries", "_extra", "_found",
+        "_next", "_opener",
         "_timed", "note",
     )  # fmt: skip
 
@@ -167,16 +187,23 @@ class Walker:
         self._buffer = ctypes.create_string_buffer(1 << 15)
         self._address = ctypes.addressof(self._buffer)
         self._extra: list[bytes] = []
+        self._earlier: list[Pattern] = []
+        self._next: list[Pattern] = []
 
     def run(self, patterns: Iterable[bytes]) -> None:
         """Every path that a pattern names was given to `emit`, with its mtime in ns if timed, or a note says why."""
-        compiled = [pattern for text in patterns if (pattern := compile_pattern(text))]
+        self._next = [pattern for text in patterns if (pattern := compile_pattern(text))]
         try:
             root = os.open(".", _LIST | self._opener.noatime, dir_fd=self._opener.root)
         except PermissionError:
             root = os.open(".", _LIST, dir_fd=self._opener.root)
         try:
-            self._directory(root, b"", _spread(_at(pattern, 0) for pattern in compiled))
+            for _ in range(MAX_ROUNDS):
+                now, self._next = list(dict.fromkeys(self._next)), []
+                self._directory(root, b"", _spread(_at(pattern, 0) for pattern in now))
+                self._earlier += now
+                if not self._next:
+                    break
             self._links()
         except _EnoughError as bound:
             self.note(f"walk stopped: {bound}; {self._found} paths found until then")
@@ -186,11 +213,7 @@ class Walker:
     def _links(self) -> None:
         """What a literal link of a pattern points to is found under its real path."""
         seen: set[bytes] = set()
-        while self._extra:
-            path = self._extra.pop()
-            if path in seen or len(seen) > 1000:  # noqa: PLR2004 - links to links
-                continue
-            seen.add(path)
+        for path in self._extra[:MAX_EXTRA]:
             try:
                 real = self._opener.resolve(path)
             except (OSError, safeopen.RefusedError):
@@ -200,6 +223,8 @@ class Walker:
                 self._hit(real, 0)
 
     def _hit(self, path: bytes, mtime: int) -> None:
+        if self._earlier and matches(self._earlier, path):
+            return  # found before, without a link on the way
         self._found += 1
         if self._found > self._bounds.found:
             raise _EnoughError(f"more than {self._bounds.found} paths")
@@ -246,18 +271,14 @@ class Walker:
         self._alive()
         try:
             real = self._opener.resolve(path)
-            fd = self._opener.enter(real)
-            opened = os.open(b".", _LIST, dir_fd=fd)
         except safeopen.RefusedError as refusal:
             self.note(f"not entered: {_shown(path)}, {refusal}")
             return
         except OSError as error:
             self.note(f"not entered: {_shown(path)}, {os.strerror(error.errno or 0)}")
             return
-        try:
-            self._directory(opened, real.rstrip(b"/"), _spread(inside))
-        finally:
-            os.close(opened)
+        names = tuple(_Part(name) for name in real.split(b"/") if name)
+        self._next += [(*names, *_rest(state)) for state in inside]
 
     def _enter(self, fd: int, path: bytes, name: bytes, inside: list[_State]) -> None:
         """A directory below is gone through, unless it is on a mount to stay out of."""

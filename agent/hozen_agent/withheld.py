@@ -48,6 +48,8 @@ _PSEUDO: Final = re.compile(
     rb"|/sys/(?:module/.+|class/dmi/id/[a-z_]+|kernel/(?:uevent_helper|kexec_[a-z_]+)|power/[a-z_]+"
     rb"|firmware/acpi/tables/[A-Z0-9]+|bus/pci/devices/[^/]+/(?:vendor|device|class|config))\Z"
 )
+_PASSWD_ENDS: Final = (b"/passwd", b"/group", b"/passwd-", b"/group-")
+_PASSWD_COPY: Final = re.compile(rb"/(?:passwd|group)[.~+][^/]*\Z")
 _NOT_A_HASH: Final = re.compile(rb"(?:[x*!]|!!|\*LK\*|\*NP\*|NP|LK|!\*|)\Z")
 _SHORTEST_HASH: Final = 8
 
@@ -178,6 +180,11 @@ def by_content(head: bytes) -> str:
 def pseudo_allowed(path: bytes) -> bool:
     """Return whether a file of procfs or sysfs may be read by name: reading it changes and consumes nothing."""
     return _PSEUDO.match(path) is not None
+
+
+def may_hold_hashes(path: bytes) -> bool:
+    """Return whether the file is of the kind of passwd(5) or group(5), where old systems kept hashes."""
+    return path.endswith(_PASSWD_ENDS) or _PASSWD_COPY.search(path) is not None
 
 
 def holds_hash(text: bytes) -> bool:

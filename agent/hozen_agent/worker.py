@@ -10,6 +10,7 @@ import errno
 import os
 import stat as modes
 import struct
+from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from hozen_agent import safeopen, sparse, syscalls, withheld
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 SMALL: Final = 64 << 10  # read in one piece, stored in one record
 PSEUDO_MAX: Final = 16 << 20  # of a file the kernel makes as it is read
-AGING_MAX: Final = 16 << 20
+FIELDS_MAX: Final = 16 << 20
 _DROP_EVERY: Final = 32 << 20
 _LEAST_ROOM: Final = 64 << 10
 _HEAD_LINES: Final = 64 << 10  # looked at for a private key
@@ -37,6 +38,13 @@ _REFUSED: Final = frozenset({errno.EACCES, errno.EPERM})
 # Plain numbers: an enumeration's attribute costs more than the read of a small file leaves.
 _WHOLE, _OK, _TRUNCATED = int(Kind.WHOLE), int(Code.OK), int(Code.TRUNCATED)
 _CHANGED, _ATIME = int(Flag.CHANGED), int(Flag.ATIME)
+
+
+class Fields(Enum):
+    """When the second field of each line is left out."""
+
+    ALWAYS = "always"
+    IF_HASHED = "if hashed"
 
 
 class FileWorker:
@@ -130,7 +138,7 @@ class FileWorker:
         max_bytes: int,
         newest: bool,
         metadata: bool = False,
-        aging: bool = False,
+        fields: Fields | None = None,
     ) -> None:
         """One request is answered by records, the last of them WHOLE or END."""
         parent, _, name = path.rpartition(b"/")
@@ -144,8 +152,8 @@ class FileWorker:
             self._end(Code.FAILED, str(refusal))
             return
         try:
-            if aging:
-                self._aging(pinned)
+            if fields is not None:
+                self._fields(pinned, fields)
             else:
                 self._pinned(pinned, path, max_bytes, newest=newest, metadata=metadata)
         finally:
@@ -178,23 +186,25 @@ class FileWorker:
             return
         self._regular(pinned, at, size, blocks, max_bytes, newest=newest, pseudo=pseudo)
 
-    def _aging(self, pinned: int) -> None:
-        """A shadow or passwd file gives its lines with a word in place of each hash; the hashes stay here."""
+    def _fields(self, pinned: int, fields: Fields) -> None:
+        """A passwd or shadow file gives its lines with a word in place of each hash; the hashes stay here."""
         at = self.out.reserve(STAT)
         try:
             self.opener.stat_into(pinned, self.out.shared.address + at)
             stat = bytes(self._view[at : at + STAT])
-            if not modes.S_ISREG(_STAT.unpack_from(stat)[0]):
-                self._end_raw(OSError(errno.EINVAL, ""), "open", stat)
+            mode, *_ = _STAT.unpack_from(stat)
+            if not modes.S_ISREG(mode):
+                self._without_content(pinned, at, mode, metadata=False)
                 return
             fd, _ = self.opener.content(pinned)
+            with open(fd, "rb", buffering=0) as file:
+                text = file.read(FIELDS_MAX) or b""
         except OSError as error:
             self._end_by(error, "open")
             return
-        with open(fd, "rb", buffering=0) as file:
-            text = file.read(AGING_MAX)
-        self.out.put(Kind.BEGIN, Code.OK, Flag.DERIVED, stat)
-        self._bytes(withheld.without_hashes(text or b""))
+        hashed = fields is Fields.ALWAYS or withheld.holds_hash(text)
+        self.out.put(Kind.BEGIN, Code.OK, Flag.DERIVED if hashed else 0, stat)
+        self._bytes(withheld.without_hashes(text) if hashed else text)
         self.out.put(Kind.END, Code.OK, 0, b"")
 
     def _regular(

@@ -193,7 +193,8 @@ def test_kernel_files_are_read_by_name_only(isolated: Callable[..., str]) -> Non
         FUSE
         + """
 pool, read, find = reading("/")
-paths = [b"/proc/version", b"/proc/self/environ", b"/proc/1/cmdline", b"/proc/kmsg", b"/proc/self/oom_score", b"/proc/mounts"]
+paths = [b"/proc/version", b"/proc/self/environ", b"/proc/1/cmdline", b"/proc/kmsg", b"/proc/self/oom_score",
+b"/proc/mounts"]
 for a in read(requests(paths)):
     print(a.source.decode(), a.outcome, a.withheld, a.reason, sum(len(bytes(c)) for c in a.data or ()) > 20)
 pool.stop()

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     rank=61,
     personal="personal",
     en=(
-        "Journal files hold the messages of services, kernel and logins with boot, process "
-        "and user as journald saw them; sealing by journald itself is rare, and rotated or "
-        "vacuumed entries are gone."
+        "Journal files hold the messages of services, kernel and logins with boot, process and "
+        "user as journald saw them; they do not hold what was rotated or vacuumed away, and they "
+        "are seldom sealed by journald itself."
     ),
     ja=(
         "ジャーナルは、サービス、カーネル及びログインのメッセージを、journaldが見た起動・プロセス・利"

@@ -26,7 +26,7 @@ _JOURNALS = (b"/var/log/journal/",)
     ),
     ja=(
         "ログは、システム及びサービスが何をいつ記録したかを示します。記録されなかったこと及び削除されたことは"
-        "示さず、root権限を得た者は改変できます。"
+        "示しません。また、root権限を得た者は改変できます。"
     ),
     reads=definitions.own("HozenLinuxLogs"),
     needs_root=True,
