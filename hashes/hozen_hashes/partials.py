@@ -113,18 +113,11 @@ class _Decrypted:
             return b""
         try:
             if self._age is None:
-                self._age = self._opened()
+                self._age = AgeReader(self._file.read, self._identities)
             return self._age.read(size)
         except BadDataError:
             self._ended = True
             return b""
-
-    def _opened(self) -> AgeReader:
-        """Return the reader; a key that opens nothing is the caller's mistake, not damage."""
-        try:
-            return AgeReader(self._file.read, self._identities)
-        except BadDataError as error:
-            raise UsageError(f"cannot open what is encrypted: {error}", hint=error.hint) from error
 
 
 def locate(path: Path, identities: Sequence[Identity] = ()) -> Source:
