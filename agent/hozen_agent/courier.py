@@ -162,7 +162,7 @@ class Channel:
         if isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or "").upper():
             return DeniedError(
                 f"{where} does not accept our certificate ({error.reason})",
-                hint="It may be expired or revoked: enrol again.",
+                hint="It may be expired or revoked; with a new token: hozen enroll --replace.",
             )
         reason = str(error) or type(error).__name__
         return LostError(f"no connection to {where}: {reason}", hint=BUSY)

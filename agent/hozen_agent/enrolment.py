@@ -8,11 +8,8 @@ answer that was lost can be asked for again with the same keys.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import os
-import re
 import stat
 import time
 from contextlib import suppress
@@ -27,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from hozen_agent import courier
 from hozen_agent.answers import API, Endpoint, RefusedError, checked, parse_url
+from hozen_agent.tokens import ASK
 from hozen_hashes import newfile, receipt
 from hozen_hashes.certificates import load_certificates, pem_blocks
 from hozen_hashes.errors import (
@@ -55,56 +53,11 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-PREFIX: Final = "hozen-token-1."
-_HEX: Final = re.compile(r"[0-9a-f]{64}")
-_MAX_TOKEN: Final = 4096
+    from hozen_agent.tokens import Token
+
 _MAX_FILE: Final = 256 << 10
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _FIELDS: Final = ("transport", "evidence")
-_ASK: Final = "Ask the custodian for a new one: hozen collector token new."
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Token:
-    """A right to enrol, and what it says about the collector; its text holds a secret and is never shown.
-
-    Attributes:
-        text: the line to send.
-        ca_sha256: of the collector's root (DER).
-        log_sha256: of its log's vkey line.
-        expires: seconds since 1970.
-        url: of the collector, or None.
-    """
-
-    text: str
-    ca_sha256: str
-    log_sha256: str
-    expires: int
-    url: str | None
-
-
-def parse_token(text: str) -> Token:
-    """Return the token in a line `hozen-token-1.<base64url JSON>`.
-
-    Raises:
-        FormatError: not such a line; the message never quotes it.
-    """
-    text = text.strip()
-    if not text.startswith(PREFIX) or len(text) > _MAX_TOKEN:
-        raise FormatError("this is not a Hozen token", hint=_ASK)
-    encoded = text.removeprefix(PREFIX)
-    try:
-        raw = base64.b64decode(encoded + "=" * (-len(encoded) % 4), b"-_", validate=True)
-    except (binascii.Error, ValueError):
-        raise FormatError("the token is damaged", hint=_ASK) from None
-    body = parse_object(raw, what="the token", max_bytes=_MAX_TOKEN)
-    ca, log, expires, url = (body.get(key) for key in ("ca_sha256", "log_sha256", "expires", "url"))
-    hexadecimal = (
-        isinstance(ca, str) and isinstance(log, str) and _HEX.fullmatch(ca) and _HEX.fullmatch(log)
-    )
-    if not hexadecimal or not isinstance(expires, int) or not isinstance(url, str | None):
-        raise FormatError("the token is damaged", hint=_ASK)
-    return Token(text, str(ca), str(log), expires, url)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +125,12 @@ def state_directory() -> Path:
 
 
 def enrol(
-    url: str, token: Token, *, host: str | None = None, state: Path | None = None
+    url: str,
+    token: Token,
+    *,
+    host: str | None = None,
+    state: Path | None = None,
+    replace: bool = False,
 ) -> Enrolment:
     """Return this computer's new enrolment, stored.
 
@@ -181,6 +139,7 @@ def enrol(
         token: with the fingerprints that decide whom we talk to.
         host: this computer's name; default the system's.
         state: default `state_directory()`.
+        replace: keep an enrolment that is there already under another name, and make a new one.
 
     Raises:
         UsageError: it is enrolled there already.
@@ -192,14 +151,15 @@ def enrol(
     """
     endpoint = parse_url(url)
     place = _place(endpoint, state or state_directory())
-    newfile.check_absent(place)
+    if not replace:
+        newfile.check_absent(place)
     root = courier.fetch_root(endpoint, token.ca_sha256)
     pending = place.with_name(place.name + ".pending")
     name = host or os.uname().nodename
     answer, keys = _apply(endpoint, root, pending, token, name)
     log_key = parse_vkey(_text(answer, "log_vkey").encode())
     if log_key.sha256 != token.log_sha256:
-        raise MismatchError("the collector named another log than the token does", hint=_ASK)
+        raise MismatchError("the collector named another log than the token does", hint=ASK)
     for field, key in keys.items():
         identity = _identity(key, _text(answer, f"{field}_certificate"), root)
         newfile.replace(pending / f"{field}.pem", write_identity(identity, None))
@@ -237,7 +197,7 @@ def load_enrolment(url: str, *, state: Path | None = None) -> Enrolment:
 def enrolments(*, state: Path | None = None) -> list[Enrolment]:
     """Return every enrolment of this user, the newest first; errors as `load_enrolment`."""
     folder = (state or state_directory()) / "collectors"
-    places = [p for p in folder.glob("*") if p.is_dir() and p.suffix != ".pending"]
+    places = [p for p in folder.glob("*") if p.is_dir() and p.suffix not in (".pending", ".old")]
     return sorted(map(_load, places), key=lambda found: found.enrolled, reverse=True)
 
 
@@ -306,11 +266,13 @@ def _identity(key: EllipticCurvePrivateKey, pem: str, root: x509.Certificate) ->
 
 
 def _finish(pending: Path, place: Path) -> Enrolment:
-    """Give the finished state its name."""
+    """Give the finished state its name; one that is there keeps its keys under the name `….<seconds>.old`."""
     try:
-        for field in _FIELDS:
-            (pending / f"{field}.key").unlink(missing_ok=True)
+        if place.exists():
+            place.rename(place.with_name(f"{place.name}.{time.time_ns() // 10**9}.old"))
         pending.rename(place)
+        for field in _FIELDS:
+            (place / f"{field}.key").unlink(missing_ok=True)
     except OSError as error:
         raise CannotWriteError(f"cannot store the enrolment in {place}: {error.strerror}") from None
     return _load(place)

@@ -44,15 +44,17 @@ class QuarantinedError(MismatchError):
 
     Attributes:
         reasons: in the collector's words.
+        reasons_ja: the same in Japanese, where it gave them.
     """
 
-    def __init__(self, reasons: tuple[str, ...]) -> None:
+    def __init__(self, reasons: tuple[str, ...], reasons_ja: tuple[str, ...] = ()) -> None:
         said = "; ".join(reasons) or "no reason was given"
         super().__init__(
             f"the collector put the bundle into quarantine: {said}",
             hint="Keep the bundle; compare it with other copies, and push one that holds.",
         )
         self.reasons = reasons
+        self.reasons_ja = reasons_ja or reasons
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +192,7 @@ def _await_verdict(
             return
         if state == "quarantined":
             settled()
-            raise QuarantinedError(_reasons(words))
+            raise QuarantinedError(_reasons(words, "reasons"), _reasons(words, "reasons_ja"))
         if time.monotonic() > deadline:
             raise TryAgainError(
                 "the collector has the bundle and has not finished its check",
@@ -248,8 +250,8 @@ def _push_events(courier: Courier, parcel: Parcel) -> int:
     return count
 
 
-def _reasons(words: Mapping[str, object]) -> tuple[str, ...]:
+def _reasons(words: Mapping[str, object], name: str) -> tuple[str, ...]:
     """Return the collector's reasons without control characters, at most twenty."""
-    found = words.get("reasons")
+    found = words.get(name)
     texts = [text for text in found if isinstance(text, str)] if isinstance(found, list) else []
     return tuple("".join(c for c in text if c.isprintable())[:300] for text in texts[:20])

@@ -118,8 +118,11 @@ class Upload:
         answer = self.line.call("PATCH", self.location or "", headers, piece)
         if answer.status in (_CONFLICT, _CHECKSUM, *_GONE):
             raise LostError(str(refusal(answer)))  # ask where it stands, then go on from there
+        reached = self._offset(_good(answer))
+        if reached <= offset:
+            raise LostError("the collector did not keep what was sent")
         self._piece = min(LARGEST, self._piece * 2)
-        return self._offset(_good(answer))
+        return reached
 
     def _patiently(self, step: Callable[[], int]) -> int:
         """Return what `step` gives, tried again while it makes sense."""

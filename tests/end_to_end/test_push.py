@@ -25,8 +25,9 @@ from cryptography.hazmat.primitives import hashes
 
 from hozen_agent import answers, custody, enrolment, pushing, uploading
 from hozen_agent.courier import Courier
+from hozen_agent.tokens import Token, parse_token
 from hozen_collector.commands import work
-from hozen_hashes import readme_verify
+from hozen_hashes import cms, readme_verify
 from hozen_hashes.errors import (
     DeniedError,
     FormatError,
@@ -39,7 +40,6 @@ from hozen_hashes.identity import new_one_capture
 from hozen_hashes.jsonl import dump_line
 from hozen_hashes.receipt import parse_statement
 from hozen_hashes.records import ItemRecord
-from hozen_hashes.verify.steps_people import custody as custody_step
 from hozen_hashes.writer import BundleWriter
 
 if TYPE_CHECKING:
@@ -243,9 +243,13 @@ class Line:
         left = {"up": 1 << 60, "down": 1 << 60} | ({cut[0]: cut[1]} if cut else {})
         with (
             client,
+            contextlib.suppress(OSError),
             socket.create_connection(("127.0.0.1", self.port)) as server,
-            selectors.DefaultSelector() as ready,
         ):
+            self._carry(client, server, left)
+
+    def _carry(self, client: socket.socket, server: socket.socket, left: dict[str, int]) -> None:
+        with selectors.DefaultSelector() as ready:
             ready.register(client, selectors.EVENT_READ, (server, "up"))
             ready.register(server, selectors.EVENT_READ, (client, "down"))
             while True:
@@ -280,7 +284,7 @@ def _no_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _enrol(served: Served, url: str, folder: Path, *, host: str = "web01") -> Enrolment:
-    token = enrolment.parse_token(served.token())
+    token = parse_token(served.token())
     return enrolment.enrol(url, token, host=host, state=folder / "state")
 
 
@@ -466,7 +470,7 @@ def _remembering(made: list[Any]) -> Any:
 def test_an_enrolment_whose_answer_was_lost_goes_on_with_the_same_keys(
     served: Served, line: Line, tmp_path: Path
 ) -> None:
-    token = enrolment.parse_token(served.token(count=1))
+    token = parse_token(served.token(count=1))
     state = tmp_path / "state"
     line.cuts += [("down", 1 << 20), ("down", 3100)]  # the look at the root, then the answer
     with contextlib.suppress(TryAgainError):
@@ -482,20 +486,49 @@ def test_an_enrolment_whose_answer_was_lost_goes_on_with_the_same_keys(
     ]
 
 
+def test_a_collector_that_is_killed_and_started_again_gets_the_rest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploading, "LARGEST", 128 << 10)
+    first = _new_collector(tmp_path)
+    line = Line(first.port)
+    try:
+        standing = _enrol(first, line.url, tmp_path)
+        bundle = make_bundle(tmp_path, size=1_000_000)
+
+        def strike(size: int, _total: int) -> None:
+            if size > 300_000:
+                first.process.kill()
+
+        with pytest.raises(TryAgainError):
+            pushing.push(standing, bundle.path, progress=pushing.Progress(sent=strike))
+        first.stop()
+        second = Served(first.root)
+        line.port, begun = second.port, []
+        told = pushing.Progress(sent=lambda size, _total: begun.append(size))
+        done = pushing.push(standing, bundle.path, progress=told)
+        assert begun[0] > 300_000
+        assert done.receipt.statement.container_sha256 == bundle.sha256
+        second.stop()
+    finally:
+        line.close()
+        first.process.kill()
+
+
 # -- whom we believe --------------------------------------------------------------------------------------------------
 
 
 def test_a_token_of_another_collector_is_never_sent(served: Served, tmp_path: Path) -> None:
-    token = enrolment.parse_token(served.token())
-    other = enrolment.Token(token.text, "00" * 32, token.log_sha256, token.expires, None)
+    token = parse_token(served.token())
+    other = Token(token.text, "00" * 32, token.log_sha256, token.expires, None)
     with pytest.raises(SignatureError, match="not the collector that made the token"):
         enrolment.enrol(served.url, other, state=tmp_path / "state")
     assert not list((tmp_path / "state").glob("**/*.key"))
 
 
 def test_another_log_than_the_token_names_is_refused(served: Served, tmp_path: Path) -> None:
-    token = enrolment.parse_token(served.token())
-    other = enrolment.Token(token.text, token.ca_sha256, "00" * 32, token.expires, None)
+    token = parse_token(served.token())
+    other = Token(token.text, token.ca_sha256, "00" * 32, token.expires, None)
     with pytest.raises(MismatchError, match="another log"):
         enrolment.enrol(served.url, other, host="web01", state=tmp_path / "state")
     assert enrolment.enrolments(state=tmp_path / "state") == []
@@ -539,7 +572,7 @@ def test_keys_that_others_can_read_are_not_used(enrolled: Enrolment, tmp_path: P
 
 
 def test_a_used_token_and_a_second_enrolment_are_refused(served: Served, tmp_path: Path) -> None:
-    token = enrolment.parse_token(served.token())
+    token = parse_token(served.token())
     enrolment.enrol(served.url, token, host="web01", state=tmp_path / "one")
     with pytest.raises(UsageError, match="already there"):
         enrolment.enrol(served.url, token, host="web01", state=tmp_path / "one")
@@ -655,6 +688,15 @@ def test_somebody_elses_push_of_the_same_bundle_gives_the_same_receipt(
 # -- custody notes ----------------------------------------------------------------------------------------------------
 
 
+def _check_chain(events: list[custody.Event]) -> None:
+    before: str | None = None
+    for number, event in enumerate(events, 1):
+        record = json.loads(event.data)
+        assert (record["event_no"], record["previous"]) == (number, before)
+        cms.verify_detached(event.signature, hashlib.sha256(event.data).digest())
+        before = hashlib.sha256(event.data).hexdigest()
+
+
 def test_notes_are_chained_signed_logged_once_and_verified(
     enrolled: Enrolment, tmp_path: Path
 ) -> None:
@@ -675,8 +717,10 @@ def test_notes_are_chained_signed_logged_once_and_verified(
     assert {record["seal"] for record in records} == {bundle.seal}
     assert records[0]["happened"] == "2026-11-23T05:05:00.000000000Z"
     assert records[2]["handed_to"] == "Ito 弁護士"
-    files = {path.name: path.read_bytes() for path in (folder / "custody").iterdir()}
-    assert custody_step(files).result.name == "MATCH"
+    _check_chain(events)
+    verified = json.loads(_hozen(tmp_path, "verify", bundle.path, "--json").stdout)
+    (step,) = [one for one in verified["bundles"][0]["steps"] if one["number"] == 14]
+    assert step["result"] == "match"
     assert list(events[1].attachments.values()) == [photo.read_bytes()]
     done_push = pushing.push(enrolled, bundle.path)
     assert done_push.events == 3
@@ -731,6 +775,6 @@ def test_two_notes_at_once_get_two_numbers(tmp_path: Path) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    files = {path.name: path.read_bytes() for path in (folder / "custody").iterdir()}
-    assert len(files) == 40
-    assert custody_step(files).result.name == "MATCH"
+    events = list(custody.read_events(folder))
+    assert len(events) == 20
+    _check_chain(events)

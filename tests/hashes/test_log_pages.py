@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -40,3 +41,17 @@ def test_the_statement_on_the_page_is_one() -> None:
 def test_every_event_is_described() -> None:
     section = RECEIPT.split("## 4. Events")[1].split("\n## ")[0]
     assert set(re.findall(r"`([a-z]+)`", section)) >= set(EVENTS)
+
+
+def test_the_custody_page_names_every_type_and_key_that_is_written() -> None:
+    page = (PAGES / "custody-v1.md").read_text()
+    source = (PAGES.parents[1] / "agent" / "hozen_agent" / "custody.py").read_text()
+    types = re.findall(r'"([A-Z_]{3,})"', source.split("TYPES: Final = (")[1].split(")")[0])
+    assert len(types) == 22
+    assert set(types) <= set(re.findall(r"`([A-Z_]+)`", page))
+    example = json.loads(_block(page, '{"format":"hozen-custody/1"'))
+    assert set(example) == set(re.findall(r'^        "([a-z_]+)": ', source, re.MULTILINE)) - {
+        "sha256", "size", "name", "media",
+    } | {"type", "text", "by", "items", "handed_from", "handed_to", "place", "reason", "authority"} | {
+        "method", "seal_before", "seal_after", "condition", "corrects",
+    }  # fmt: skip

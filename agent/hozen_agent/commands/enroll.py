@@ -6,6 +6,7 @@ import click
 from cryptography.hazmat.primitives import hashes
 
 from hozen_agent import enrolment
+from hozen_agent.tokens import parse_token
 from hozen_hashes import cli
 from hozen_hashes.errors import UsageError
 
@@ -30,18 +31,25 @@ are kept in /etc/hozen (root) or ~/.config/hozen, or where HOZEN_STATE says, rea
     help="File with the token, or - for standard input.",
 )
 @click.option("--host", metavar="NAME", help="Name of this computer; default its host name.")
+@click.option(
+    "--replace",
+    is_flag=True,
+    help="Enrol again: keys that expired or were revoked are kept, under another name.",
+)
 @cli.json_option
-def enroll(url: str | None, token_file: str, host: str | None, *, as_json: bool) -> int:
+def enroll(
+    url: str | None, token_file: str, host: str | None, *, replace: bool, as_json: bool
+) -> int:
     """Enrol this computer with a collector.
 
     Two keys are made here and never leave: one for the connection, one that seals bundles.
     """
     line = cli.read_secret(token_file, what="token")
-    token = enrolment.parse_token(line.decode("ascii", "replace"))
+    token = parse_token(line.decode("ascii", "replace"))
     target = url or token.url
     if target is None:
         raise UsageError("the token does not say where the collector is", hint="Add --to URL.")
-    made = enrolment.enrol(target, token, host=host)
+    made = enrolment.enrol(target, token, host=host, replace=replace)
     facts = {
         "url": made.endpoint.url,
         "agent_id": made.agent_id,

@@ -83,7 +83,7 @@ def _one(
         done = pushing.push(standing, path, progress=progress, patience=float(wait))
     except HozenError as error:
         meter.clear()
-        cli.error(f"{path.name}: {error}", hint=error.hint)
+        cli.error(f"{path.name}: {_words(error)}", hint=error.hint)
         return _refused(path, error), error.exit_code
     meter.clear()
     if talk:
@@ -105,6 +105,13 @@ def _one(
         "custody_events": done.events,
         "reasons": [],
     }, 0
+
+
+def _words(error: HozenError) -> str:
+    """Return what went wrong in the language of this run, as far as the collector speaks it."""
+    if isinstance(error, pushing.QuarantinedError) and cli.lang() is cli.Lang.JA:
+        return "収集サーバーが隔離しました: " + "; ".join(error.reasons_ja)
+    return str(error)
 
 
 def _refused(path: Path, error: HozenError) -> dict[str, object]:
