@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from errno import EBUSY, EFBIG, EREMOTE
 from typing import TYPE_CHECKING
 
-from hozen_agent import mounts
+from hozen_agent import mounts, procparse
 from hozen_agent.sweep import ERROR, FILE, LINK, read_some
 
 if TYPE_CHECKING:
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from hozen_agent.exehash import Exe, ExeHashes
     from hozen_agent.sweep import Entry
 
-BATCH = 6 << 20
+BATCH = 4 << 20
 MAX_FILE = 4 << 20
 MAX_ENVIRON = 256 << 10
 MAX_FDS = 65_536
 MAX_THREADS = 4096
+_MOST_SHARED = 4096
 
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -68,6 +69,7 @@ class DeepPass:
         self._proc = proc
         self._hashes = hashes
         self._mounts: dict[bytes, frozenset[int]] = {}
+        self._shared: dict[bytes, bytes] = {}
         self._entries: list[Entry] = []
         self._size = 0
         self.seen: dict[int, Seen] = {}
@@ -130,10 +132,18 @@ class DeepPass:
         if data or not number:
             self._add(prefix + name, FILE, data)
             if seen is not None and name in _KEPT:
-                seen.files[name] = data
+                seen.files[name] = self._kept(name, data)
         if number:
             self._add(prefix + name, ERROR, number=number)
         return data
+
+    def _kept(self, name: bytes, data: bytes) -> bytes:
+        """Return what a record needs of a file; equal values of many processes are one object."""
+        if name == b"status":
+            data = procparse.brief_status(data)
+        if len(self._shared) < _MOST_SHARED:
+            return self._shared.setdefault(data, data)
+        return self._shared.get(data, data)
 
     def _files(self, at: int, prefix: bytes, seen: Seen) -> None:
         for name in _FILES:
@@ -147,7 +157,7 @@ class DeepPass:
                 self._add(prefix + name, ERROR, number=error.errno or 0)
             else:
                 self._add(prefix + name, LINK, target)
-                seen.files[name] = target
+                seen.files[name] = self._kept(name, target)
 
     def _threads(self, at: int, prefix: bytes) -> bool:
         """Enter each thread's name and stat; tell whether one sleeps uninterruptibly."""
@@ -181,6 +191,8 @@ class DeepPass:
                 self._add(prefix + b"fd/" + number, ERROR, number=error.errno or 0)
                 continue
             self._add(prefix + b"fd/" + number, LINK, target)
+            if target.startswith((b"socket:", b"pipe:")):
+                continue  # they have no position; the socket tables say the rest
             self._file(at, prefix, b"fdinfo/" + number, None, MAX_FILE)
 
     def _listing(self, at: int, name: bytes, prefix: bytes, most: int) -> list[bytes]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _PF_KTHREAD = 0x0020_0000
 _STAT_FIELDS = 20  # from state to starttime
 _MAX_ARGUMENTS = 4096
+_STATUS_KEYS = (b"Uid:", b"Gid:", b"CapEff:", b"Seccomp:", b"TracerPid:")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +60,11 @@ def parse_stat(data: bytes) -> Stat | None:
         )
     except ValueError:
         return None
+
+
+def brief_status(data: bytes) -> bytes:
+    """Return the lines of a status text that a record is made of; the whole text is in the tar."""
+    return b"\n".join(line for line in data.split(b"\n") if line.startswith(_STATUS_KEYS))
 
 
 def parse_status(data: bytes) -> dict[bytes, bytes]:
@@ -120,10 +126,13 @@ def users_of(passwd: bytes) -> dict[int, str]:
 def by_process(entries: Iterable[tuple[bytes, str, bytes, int]]) -> dict[int, dict[bytes, bytes]]:
     """Return for each process what was read of it: file name below its directory to bytes, failures left out."""
     found: dict[int, dict[bytes, bytes]] = {}
+    names: dict[
+        bytes, bytes
+    ] = {}  # one object for each file name, whatever the number of processes
     for name, kind, data, _ in entries:
         parts = name.split(b"/", 2)
         if len(parts) == 3 and parts[0] == b"proc" and parts[1].isdigit():  # noqa: PLR2004
             files = found.setdefault(int(parts[1]), {})
             if kind != "error" and not parts[2].startswith((b"fd/", b"net/")):
-                files[parts[2]] = data
+                files[names.setdefault(parts[2], parts[2])] = data
     return found
