@@ -23,6 +23,7 @@ TOOLS = frozenset({
 # Tests whose scripts call a tool themselves, so that nothing is raised when it is missing.
 WITHIN_SCRIPTS = {"test_receipt_script.py": "xxd", "[sh -c zip ": "zip"}
 REQUIRED = os.environ.get("HOZEN_REQUIRE_TOOLS") == "1"
+_ABSENT = re.compile(r"No such file or directory: '([\w-]+)'|\b([\w-]+): (?:command )?not found")
 _NAMED = re.compile(rf"(?<![\w-])({'|'.join(sorted(TOOLS, key=len, reverse=True))})(?![\w-])")
 
 
@@ -45,17 +46,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=f"{tool} is not installed"))
 
 
-def _skip_without_tool(absent: FileNotFoundError) -> None:
-    tool = os.path.basename(os.fsdecode(absent.filename or ""))
-    if tool in TOOLS and shutil.which(tool) is None:
-        pytest.skip(f"{tool} is not installed")
+def _skip_without_tool(problem: Exception) -> None:
+    """Skip when the problem is that a tool is absent, also when a program of the test's own met it."""
+    if isinstance(problem, FileNotFoundError):
+        tools = [os.path.basename(os.fsdecode(problem.filename or ""))]
+    else:
+        tools = [found for pair in _ABSENT.findall(str(problem)) for found in pair if found]
+    for tool in tools:
+        if tool in TOOLS and shutil.which(tool) is None:
+            pytest.skip(f"{tool} is not installed")
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Generator[None, Any, Any]:
     try:
         return (yield)
-    except FileNotFoundError as absent:
+    except (FileNotFoundError, AssertionError) as absent:
         _skip_without_tool(absent)
         raise
 
@@ -64,7 +70,7 @@ def pytest_runtest_call() -> Generator[None, Any, Any]:
 def pytest_fixture_setup() -> Generator[None, Any, Any]:
     try:
         return (yield)
-    except FileNotFoundError as absent:
+    except (FileNotFoundError, AssertionError) as absent:
         _skip_without_tool(absent)
         raise
 
