@@ -16,7 +16,7 @@ from hozen_collector.http_api.common import blocking
 from hozen_collector.intake import routes as intake
 from hozen_collector.intake import store
 from hozen_collector.problem import RefusedError, problem
-from hozen_hashes.errors import HozenError, InternalError, TryAgainError
+from hozen_hashes.errors import CannotWriteError, HozenError, InternalError, TryAgainError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -52,6 +52,11 @@ class Workers:
     def wake(self) -> None:
         """Say that a job was promised."""
         self._work.set()
+
+    @property
+    def tasks(self) -> list[asyncio.Task[None]]:
+        """What must not end before `stop`: if one does, it is a fault of ours and the collector ends with it."""
+        return self._tasks
 
     async def stop(self) -> None:
         """End after the durable step at hand; what is not done is done at the next start."""
@@ -105,14 +110,16 @@ class Workers:
         except (HozenError, OSError) as error:
             if isinstance(error, TryAgainError) and self._stopping.is_set():
                 return
-            final = job.attempts >= self._collector.settings.job_attempts
             logger.exception("job %d %s failed", job.id, job.task)
+            # A disk that is full or a database that is busy gets better; a fault of ours does not.
+            passing = isinstance(error, CannotWriteError | TryAgainError)
             jobs.fail(
                 self._collector.index,
                 job,
                 str(error),
                 retry_seconds=_RETRY * job.attempts,
-                final=final,
+                passing=passing,
+                final=not passing and job.attempts >= self._collector.settings.job_attempts,
             )
 
     async def _sweep(self) -> bool:

@@ -147,6 +147,7 @@ def log_custody(collector: Collector, agent: str, note: Note) -> tuple[int, dict
     Raises:
         RefusedError: 404, no bundle with this seal was accepted.
     """
+    held = _held(collector, note.seal)
     for digest, data in note.attachments.items():
         path = collector.layout.attachments / digest[:2] / digest
         durable.make_directory(path.parent)
@@ -158,11 +159,6 @@ def log_custody(collector: Collector, agent: str, note: Note) -> tuple[int, dict
         if known is not None:
             position = known.leaf
         else:
-            held = session.scalar(select(Container).where(Container.seal == note.seal).limit(1))
-            if held is None:
-                raise RefusedError(
-                    404, "no bundle with this seal is here", hint="Push the bundle first."
-                )
             event = leaves.Event(
                 event="custody",
                 bundle=held.bundle,
@@ -194,3 +190,11 @@ def log_custody(collector: Collector, agent: str, note: Note) -> tuple[int, dict
                 )
             )
     return position, collector.receipts.make(position)
+
+
+def _held(collector: Collector, seal: str) -> Container:
+    with collector.index.read() as session:
+        held = session.scalar(select(Container).where(Container.seal == seal).limit(1))
+    if held is None:
+        raise RefusedError(404, "no bundle with this seal is here", hint="Push the bundle first.")
+    return held

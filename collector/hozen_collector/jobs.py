@@ -9,7 +9,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import select, update
+from sqlalchemy import case, select, update
 
 from hozen_collector import faults
 from hozen_collector.clock import SECOND, now_ns
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 READY: Final = "ready"
 DONE: Final = "done"
 FAILED: Final = "failed"
+_ASIDE: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +84,10 @@ def finish(session: Session, job: Claim) -> None:
     session.execute(update(Job).where(Job.id == job.id).values(state=DONE, error=""))
 
 
-def fail(index: Index, job: Claim, error: str, *, retry_seconds: int, final: bool) -> None:
-    """Note why an attempt failed; it is tried again later unless `final`."""
+def fail(
+    index: Index, job: Claim, error: str, *, retry_seconds: int, passing: bool, final: bool
+) -> None:
+    """Note why an attempt failed; it is tried again later unless `final`, and one that is `passing` is not counted."""
     with index.write() as session:
         session.execute(
             update(Job)
@@ -92,18 +95,25 @@ def fail(index: Index, job: Claim, error: str, *, retry_seconds: int, final: boo
             .values(
                 state=FAILED if final else READY,
                 error=error[:2000],
+                attempts=job.attempts - 1 if passing else job.attempts,
                 not_before=now_ns() + retry_seconds * SECOND,
             )
         )
 
 
-def release_all(index: Index) -> None:
-    """Give every lease back and every failed job another chance: at start, nobody else works here."""
+def release_all(index: Index, *, max_attempts: int) -> None:
+    """Give every lease back and every failed job one more chance: at start, nobody else works here.
+
+    A job that was begun `max_attempts` times and never ended may be what brings the collector down: it waits a while,
+    so that everything else is done first.
+    """
+    later = case((Job.attempts >= max_attempts, now_ns() + _ASIDE * SECOND), else_=0)
     with index.write() as session:
+        session.execute(update(Job).where(Job.state == READY).values(not_before=later))
         session.execute(
             update(Job)
-            .where(Job.state.in_((READY, FAILED)))
-            .values(not_before=0, state=READY, attempts=0)
+            .where(Job.state == FAILED)
+            .values(state=READY, not_before=0, attempts=max_attempts - 1)
         )
 
 

@@ -65,7 +65,7 @@ def open_collector(root: Path, settings: Settings) -> Collector:
     log.open()
     store = UploadStore(index, layout, settings)
     store.sweep_files()
-    jobs.release_all(index)
+    jobs.release_all(index, max_attempts=settings.job_attempts)
     return Collector(
         layout=layout,
         settings=settings,

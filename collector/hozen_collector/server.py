@@ -137,6 +137,8 @@ async def _run(
         await asyncio.wait([task, *running], return_when=asyncio.FIRST_COMPLETED)
     _write_ports(collector, listen, status)
     ready(listen, status)
+    await asyncio.wait([*running, *workers.tasks], return_when=asyncio.FIRST_COMPLETED)
+    _stop(servers, live)
     await asyncio.gather(*running)
     await workers.stop()
 

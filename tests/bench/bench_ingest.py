@@ -1,7 +1,8 @@
 """How fast one container comes in and is durable, beside `dd bs=1M conv=fsync` of the same bytes to the same disk.
 
-Run: python tests/bench/bench_ingest.py DIRECTORY [MEGABYTES]. One PATCH of the whole container by curl on loopback, with the
-running SHA-256 and an acknowledged, durable offset; plain HTTP (the collector's own floor) and mutual TLS 1.3 (as it is served).
+Run: python tests/bench/bench_ingest.py DIRECTORY [MEGABYTES]. One PATCH of the whole container by curl on loopback,
+with the running SHA-256 and an acknowledged, durable offset: plain HTTP (the collector's own floor) and mutual TLS 1.3
+(as it is served).
 """
 
 from __future__ import annotations
@@ -21,9 +22,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import uvicorn
 import uvloop
-from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from measure import Gate
 
 from hozen_collector import protocol
@@ -40,6 +40,9 @@ from hozen_hashes.keyfile import encode_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import uvicorn
+    from cryptography import x509
 
     from hozen_collector.runtime import Collector
 
@@ -85,7 +88,7 @@ class Ingest:
             enrolled = enrolment.enrol(session, collector.keys, SETTINGS, request)
         self.certificate: x509.Certificate = enrolled.transport
         self.pem = root.parent / "client.pem"
-        pem = self.certificate.public_bytes(enrolment.serialization.Encoding.PEM)
+        pem = self.certificate.public_bytes(Encoding.PEM)
         self.pem.write_bytes(encode_key(transport, None) + pem)
 
     @contextlib.contextmanager
@@ -98,7 +101,7 @@ class Ingest:
             live = LiveUploads()
             verifier = Verifier(Path("unused"), SETTINGS)
             app = make_app(self.collector, live, Workers(self.collector, verifier, live))
-            der = self.certificate.public_bytes(enrolment.serialization.Encoding.DER)
+            der = self.certificate.public_bytes(Encoding.DER)
 
             async def known(scope: Any, receive: Any, send: Any) -> None:
                 if not tls:  # what the mutual TLS of the real listener would have found
@@ -127,7 +130,9 @@ class Ingest:
         size = source.stat().st_size
         words = {"bundle": NAME, "case": "B", "seal": "0" * 64, "sha256": "0" * 64}
         words |= {"filename": f"{NAME}.zip", "kind": "bundle"}
-        metadata = ",".join(f"{k} {base64.b64encode(v.encode()).decode()}" for k, v in words.items())
+        metadata = ",".join(
+            f"{k} {base64.b64encode(v.encode()).decode()}" for k, v in words.items()
+        )
         head = self._curl(
             "-X", "POST", "-H", f"Upload-Length: {size + 1}", "-H", f"Upload-Metadata: {metadata}",
             "-D", "-", f"{url}/api/v1/uploads",
@@ -150,7 +155,10 @@ class Ingest:
         keys = self.collector.layout.keys
         call = ["curl", "-sS", "--cacert", str(keys / "ca.pem"), "--cert", str(self.pem)]
         done = subprocess.run(
-            [*call, "-H", "Tus-Resumable: 1.0.0", *words], capture_output=True, check=True, text=True
+            [*call, "-H", "Tus-Resumable: 1.0.0", *words],
+            capture_output=True,
+            check=True,
+            text=True,
         )
         return done.stdout
 

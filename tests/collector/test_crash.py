@@ -104,10 +104,12 @@ def test_a_collector_that_is_killed_at_each_step_in_turn_goes_on_where_it_was(
     running = serve(empty_collector)
     client = tools.enrol(empty_collector, running.port)
     running.stop()
+    config = empty_collector.parent / "collector.yaml"
+    config.write_text("job_attempts: 100\n")  # a job is cut many times here; it need not wait
     pushers: list[Pusher] = []
     size = 0
     for point in faults.POINTS:
-        running = serve(empty_collector, fault=point)
+        running = serve(empty_collector, fault=point, config=config)
         client.port = running.port
         bundle = tools.make_bundle(client.signer, payload=os.urandom(100_000))
         pushers.append(Pusher(client, bundle, tools))
@@ -119,7 +121,7 @@ def test_a_collector_that_is_killed_at_each_step_in_turn_goes_on_where_it_was(
         size = grown
         given = [pusher for pusher in pushers if pusher.receipt]
         assert check_receipts(empty_collector, tools) >= len(given), point
-    running = serve(empty_collector)
+    running = serve(empty_collector, config=config)
     client.port = running.port
     for pusher in pushers:
         before = dict(pusher.receipt)

@@ -6,11 +6,13 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from hozen_collector import durable, faults
+from hozen_hashes.digest import Digest
 from hozen_hashes.errors import InternalError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+_READ: Final = 1 << 20
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -42,14 +44,18 @@ class FilesystemArchive:
         """
         target = self.path(sha256)
         durable.make_directory(target.parent)
-        durable.publish_link(source, target)
-        if target.stat().st_size != size:
+        made = durable.publish_link(source, target)
+        if not made and _hash(target) != (sha256, size):
             raise InternalError(
                 f"the archive holds other bytes as {sha256}",
                 hint="Verify the archive before anything else.",
             )
         faults.reach("archived")
 
-    def has(self, sha256: str) -> bool:
-        """Give whether the container is archived."""
-        return self.path(sha256).is_file()
+
+def _hash(path: Path) -> tuple[str, int]:
+    digest = Digest()
+    with durable.writing(path.name), path.open("rb") as file:
+        while chunk := file.read(_READ):
+            digest.update(chunk)
+    return digest.hexdigest(), digest.size

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from starlette.routing import Route
 
 from hozen_collector import events
+from hozen_collector.access import record_access
 from hozen_collector.http_api.common import (
     blocking,
     collector_of,
@@ -35,7 +36,7 @@ _KEY: Final = re.compile(r"[A-Za-z0-9-]{1,80}")
 @route
 async def receipt(request: Request) -> Response:
     """Give the receipt files of a bundle id, seal or container hash."""
-    await identity(request)
+    agent = await identity(request)
     key = request.path_params["key"]
     found = None
     if _KEY.fullmatch(key):
@@ -44,6 +45,14 @@ async def receipt(request: Request) -> Response:
         raise RefusedError(
             404, "there is no receipt", hint="It comes when the bundle was verified and archived."
         )
+    await blocking(
+        record_access,
+        collector_of(request).index,
+        actor=agent,
+        address=request.client.host if request.client else "-",
+        action="export",
+        subject=f"receipt {key}",
+    )
     return ok({"files": found})
 
 

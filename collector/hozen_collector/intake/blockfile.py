@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hozen_hashes.buffers import Buffer
 
 BLOCK: Final = 4096
-BUFFER: Final = 4 << 20
+BUFFER: Final = 1 << 20
 _KEEP_SIZE: Final = 1  # FALLOC_FL_KEEP_SIZE
 _RANGE_WRITE: Final = 2  # SYNC_FILE_RANGE_WRITE
 _libc = ctypes.CDLL(None, use_errno=True)

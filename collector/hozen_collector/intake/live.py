@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _GIVE_UP: Final = 60.0  # seconds to wait until a stopped writer has made its bytes durable
 _MAX_DIGESTS: Final = 4096
+_BEHIND: Final = 64 << 20  # bytes that all writers together may hold in memory
+_LEAST, _MOST = 256 << 10, 8 << 20
 
 
 class Turn:
@@ -77,6 +79,10 @@ class LiveUploads:
                 await asyncio.wait_for(other.over.wait(), _GIVE_UP)
             except TimeoutError as error:
                 raise TryAgainError("another request still writes this upload") from error
+
+    def share(self) -> int:
+        """Give how many bytes one writer may hold in memory, so that many together stay bounded."""
+        return min(_MOST, max(_LEAST, _BEHIND // max(1, len(self._turns))))
 
     def stop_all(self) -> None:
         """Stop every writer: the collector ends."""

@@ -181,6 +181,7 @@ def _sink(
         digest=digest,
         checksum=checksum,
         commit=lambda end: collector.store.commit(upload.id, end),
+        share=live_of(request).share,
         commit_bytes=collector.settings.commit_bytes,
         commit_seconds=collector.settings.commit_seconds,
     )

@@ -1,6 +1,6 @@
 """Where the bytes of one request go: a writer thread and a hash thread, fed from the event loop.
 
-The loop never waits for the disk; it waits only when the threads are more than QUEUE bytes behind.
+The loop never waits for the disk; it waits only when the threads are too many bytes behind.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import asyncio
 import queue
 import threading
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from hozen_collector import durable, faults
 from hozen_collector.intake.blockfile import BlockFile
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from hozen_collector.intake.headers import Checksum
     from hozen_hashes.digest import Digest
-
-QUEUE: Final = 16 << 20
 
 
 class Lane:
@@ -67,6 +65,7 @@ class Sink:
         digest: running SHA-256 of the upload up to `offset`, or None where it is not known; brought forward.
         checksum: what the whole body must hash to. Then nothing is acknowledged before the end.
         commit: makes an offset durable in the database; blocks.
+        share: gives how many bytes the threads may be behind now.
         commit_bytes: after how many bytes that is done within the request.
         commit_seconds: after how many seconds.
     """
@@ -79,11 +78,14 @@ class Sink:
         digest: Digest | None,
         checksum: Checksum | None,
         commit: Callable[[int], None],
+        share: Callable[[], int],
         commit_bytes: int,
         commit_seconds: float,
     ) -> None:
         self._offset = offset
         self._commit = commit
+        self._share = share
+        self._limit = share()
         self._commit_bytes = commit_bytes
         self._commit_seconds = commit_seconds
         self._committed = offset
@@ -109,9 +111,10 @@ class Sink:
             CannotWriteError: a byte before could not be written.
         """
         lanes = 1 if self._hasher is None else 2
+        self._limit = self._share()
         with self._lock:
             self._behind += len(chunk) * lanes
-            full = self._behind > QUEUE
+            full = self._behind > self._limit * lanes
             if full:
                 self._room.clear()
         self._writer.put(chunk)
@@ -182,7 +185,7 @@ class Sink:
     def _taken(self, count: int) -> None:
         with self._lock:
             self._behind -= count
-            wake = self._behind <= QUEUE // 2 and not self._room.is_set()
+            wake = self._behind <= self._limit // 2 and not self._room.is_set()
         if wake:
             self._loop.call_soon_threadsafe(self._room.set)
 
