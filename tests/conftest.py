@@ -12,6 +12,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -25,6 +26,13 @@ WITHIN_SCRIPTS = {"test_receipt_script.py": "xxd", "[sh -c zip ": "zip"}
 REQUIRED = os.environ.get("HOZEN_REQUIRE_TOOLS") == "1"
 _ABSENT = re.compile(r"No such file or directory: '([\w-]+)'|\b([\w-]+): (?:command )?not found")
 _NAMED = re.compile(rf"(?<![\w-])({'|'.join(sorted(TOOLS, key=len, reverse=True))})(?![\w-])")
+
+
+# Time limits belong to the whole test (pytest-timeout): a single slow example says that the machine was busy.
+settings.register_profile(
+    "hozen", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("hozen")
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
