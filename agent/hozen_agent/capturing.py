@@ -139,6 +139,7 @@ def capture_host(
         CannotWriteError: the destination refuses, is full, or gave back other bytes; a provable partial remains.
         SignatureError: the identity cannot be used.
     """
+    hardening.return_memory()
     ready = prepare(options, interactive=talk.interactive)
     destination = open_destination(
         options.out,

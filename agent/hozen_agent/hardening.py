@@ -13,6 +13,8 @@ _MCL_CURRENT_FUTURE_ONFAULT = (
     1 | 2 | 4
 )  # on fault: locking must not bring every library page into memory
 _CAP_IPC_LOCK = 14
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_LARGE = 256 << 10
 
 
 def harden() -> list[str]:
@@ -37,6 +39,17 @@ def _lock_memory(libc: ctypes.CDLL) -> bool:
         soft == resource.RLIM_INFINITY or int(capabilities() or "0", 16) >> _CAP_IPC_LOCK & 1
     )
     return bool(free_of_limits and libc.mlockall(_MCL_CURRENT_FUTURE_ONFAULT) == 0)
+
+
+def return_memory() -> None:
+    """Make the C library give large buffers back to the system, so that the peak stays that of the moment.
+
+    By default glibc raises the size from which it does so with each buffer that is freed (mallopt(3)).
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:  # musl has none, and none of the habit
+        mallopt(_M_MMAP_THRESHOLD, _LARGE)
+        mallopt(_M_TRIM_THRESHOLD, _LARGE)
 
 
 def survive_hangups() -> None:

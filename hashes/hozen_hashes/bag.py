@@ -106,7 +106,7 @@ def parse_bag_info(data: bytes) -> list[tuple[str, str]]:
 
 
 class ManifestSpool:
-    """Collects the lines of a manifest; beyond 4 MiB in a temporary file.
+    """Collects the lines of a manifest; beyond 1 MiB in a temporary file.
 
     Attributes:
         size: bytes of the manifest so far.

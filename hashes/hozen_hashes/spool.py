@@ -1,4 +1,4 @@
-"""Bytes that grow without growing memory: kept here up to 4 MiB, then in a temporary file."""
+"""Bytes that grow without growing memory: kept here up to 1 MiB, then in a temporary file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from hozen_hashes.buffers import Buffer
 
-IN_MEMORY = 4 << 20
+IN_MEMORY = 1 << 20
 _CHUNK = 1 << 20
 
 

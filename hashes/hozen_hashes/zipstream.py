@@ -56,7 +56,7 @@ class ZipStream:
 
         Args:
             write: takes the container's bytes in order; what it raises ends the container.
-            spill: gives an unlinked temporary file for the central directory beyond 4 MiB; without
+            spill: gives an unlinked temporary file for the central directory beyond 1 MiB; without
                 it memory grows by about 130 bytes a member.
         """
         self._sink = _Sink(write, CentralDirectory(spill))
