@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 _FAT = 0x4D44
 _MEMORY_KINDS = {0x01021994: "tmpfs", 0x858458F6: "ramfs", 0x794C7630: "overlay"}
 _EXAMINED = ("/", "/etc", "/var", "/var/log", "/home", "/root", "/usr", "/srv", "/opt")
+LEAST_VOLUME = 64 << 10
 FAT_VOLUME = 4_000 << 20  # below FAT32's 4 GiB - 1, and easy to recognise
 
 
@@ -47,9 +49,15 @@ def open_destination(
     """Return the probed destination: writable, with space above `floor` bytes, not on the examined disks.
 
     Raises:
-        CannotWriteError: missing, not writable, or not enough space.
-        UsageError: it lies on a file system of the examined machine and `allow_local` is not set.
+        CannotWriteError: missing, not writable, too small files, or not enough space.
+        UsageError: volumes below 64 KiB are asked for; it lies on a file system of the examined machine and
+            `allow_local` is not set.
     """
+    if volume_size is not None and volume_size < LEAST_VOLUME:
+        raise UsageError(
+            f"volumes of {volume_size} bytes are too small",
+            hint=f"--volume-size takes {LEAST_VOLUME >> 10}KiB and more",
+        )
     try:
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
@@ -64,7 +72,10 @@ def open_destination(
             hint="use a medium of your own, or --allow-local to accept it (the bundle will say so)",
         )
     limit = _probe(fd, str(path), volume_size)
-    state = os.fstatvfs(fd)
+    try:
+        state = os.fstatvfs(fd)
+    except OSError as error:
+        raise cannot_write(str(path), error) from error
     free = state.f_bavail * state.f_frsize
     if free < floor:
         raise CannotWriteError(
@@ -110,7 +121,10 @@ def _probe(fd: int, path: str, volume_size: int | None) -> int | None:
         raise cannot_write(path, error) from error
     finally:
         os.close(probe)
-        os.unlink(name, dir_fd=fd)
+        with suppress(
+            OSError
+        ):  # a medium that fails here was refused above, or is with the first file
+            os.unlink(name, dir_fd=fd)
     limits = [volume_size] if volume_size else []
     if _fs_magic(fd) == _FAT:
         limits.append(FAT_VOLUME)

@@ -10,10 +10,10 @@ import errno
 import hashlib
 import mmap
 import os
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hozen_hashes.errors import CannotWriteError
+from hozen_hashes.volumes import MAX_VOLUMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -113,8 +113,11 @@ class ContainerFile:
             raise cannot_write(self.volumes[-1], error) from error
 
     def free_bytes(self) -> int:
-        """Return what the medium still takes, for this user."""
-        state = os.fstatvfs(self._fd)
+        """Return what the medium still takes, for this user; CannotWriteError when it is gone."""
+        try:
+            state = os.fstatvfs(self._directory)
+        except OSError as error:
+            raise cannot_write(self.volumes[-1], error) from error
         return state.f_bavail * state.f_frsize
 
     def close(self) -> None:
@@ -122,10 +125,13 @@ class ContainerFile:
         os.close(self._fd)
 
     def publish(self) -> list[str]:
-        """Give the finished files their final names, durably; return the names."""
+        """Give the finished files their final names, durably; return the names.
+
+        The first volume, by which readers know the container, is named last: until then nothing looks finished.
+        """
         final = [name.replace(".partial", "", 1) for name in self.volumes]
         try:
-            for old, new in zip(self.volumes, final, strict=True):
+            for old, new in reversed(list(zip(self.volumes, final, strict=True))):
                 os.rename(old, new, src_dir_fd=self._directory, dst_dir_fd=self._directory)
             os.fsync(self._directory)
         except OSError as error:
@@ -142,6 +148,11 @@ class ContainerFile:
 
     def _next_file(self) -> int:
         name = f"{self._name}.partial"
+        if len(self.volumes) == MAX_VOLUMES:
+            raise CannotWriteError(
+                f"cannot write {name}: {MAX_VOLUMES} volumes are full, and readers take no more",
+                hint="capture again with a larger --volume-size; what is there can be proved with 'hozen salvage'",
+            )
         if self._volume_size is not None:
             if len(self.volumes) == _MOST_VOLUMES:
                 raise CannotWriteError(
@@ -237,7 +248,7 @@ class JournalDirectory:
     def remove(self) -> None:
         """Remove the directory after the container was sealed and read back; it says the same."""
         try:
-            for name in os.listdir(self._fd):
+            for name in sorted(os.listdir(self._fd), reverse=True):  # what remains is a beginning
                 os.unlink(name, dir_fd=self._fd)
             os.close(self._fd)
             os.rmdir(self.name, dir_fd=self._parent)
@@ -253,32 +264,51 @@ class JournalDirectory:
 
 
 def _read_uncached(directory: int, name: str, take: Callable[[Buffer], None]) -> None:
-    """Hand the file's bytes to `take`, read with O_DIRECT where the file system has it."""
-    with suppress(OSError):
-        fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
-        try:
-            os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-        finally:
-            os.close(fd)
-    direct = getattr(os, "O_DIRECT", 0)
-    try:
-        fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC | direct, dir_fd=directory)
-    except OSError as error:
-        if error.errno != errno.EINVAL:
-            raise cannot_write(f"(read back) {name}", error) from error
-        fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC, dir_fd=directory)
+    """Hand the file's bytes to `take`, read past the page cache where the file system can.
+
+    Raises:
+        CannotWriteError: the medium does not give the file back.
+    """
     buffer = mmap.mmap(-1, _BATCH)  # page aligned, as O_DIRECT wants; ours, not evidence
-    view = memoryview(buffer)
     try:
         offset = 0
-        while count := os.preadv(fd, [buffer], offset):
-            take(view[:count])
-            offset += count
-            if count % 512:
-                break  # the end: a further O_DIRECT read from an odd offset would be refused
+        for flag in (getattr(os, "O_DIRECT", 0), 0):
+            offset = _read_on(directory, name, take, buffer=buffer, offset=offset, flag=flag)
     except OSError as error:
         raise cannot_write(f"(read back) {name}", error) from error
     finally:
-        view.release()
         buffer.close()
+
+
+def _read_on(
+    directory: int,
+    name: str,
+    take: Callable[[Buffer], None],
+    *,
+    buffer: mmap.mmap,
+    offset: int,
+    flag: int,
+) -> int:
+    """Hand the bytes from `offset` on to `take`; return where it ended, early where O_DIRECT is refused with EINVAL."""
+    try:
+        fd = os.open(name, os.O_RDONLY | os.O_CLOEXEC | flag, dir_fd=directory)
+    except OSError as error:
+        return _unless_direct(error, flag, offset)
+    try:
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        with memoryview(buffer) as view:
+            while count := os.preadv(fd, [buffer], offset):
+                take(view[:count])
+                offset += count
+    except OSError as error:
+        return _unless_direct(error, flag, offset)
+    finally:
         os.close(fd)
+    return offset
+
+
+def _unless_direct(error: OSError, flag: int, offset: int) -> int:
+    # Also the end of the file is such a case: O_DIRECT refuses to read on from an offset that is no whole block.
+    if not flag or error.errno != errno.EINVAL:
+        raise error
+    return offset

@@ -127,6 +127,8 @@ class Medium:
             write_new(fd, "envelope.p7s", sign_detached(digest.digest(), signer, utc_now()))
             write_new(fd, "agent.p7s", sealed.signature)
             os.fsync(fd)
+        except OSError as error:
+            raise cannot_write(name, error) from error
         finally:
             os.close(fd)
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
-from hozen_hashes import volumes, zipread
+from hozen_hashes import tornvolumes, zipread
 from hozen_hashes.age import AgeReader
-from hozen_hashes.errors import BadDataError, LimitError, UsageError
+from hozen_hashes.errors import BadDataError, LimitError, NotVerifiableError, UsageError
 from hozen_hashes.salvage import PREFIX, SalvageReport, salvage
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Source:
             if self.container is None:
                 yield None
                 return
-            file = stack.enter_context(volumes.open_container(self.container))
+            file = stack.enter_context(tornvolumes.open_torn(self.container))
             yield (
                 _Decrypted(file, self.identities).read if _encrypted(self.container) else file.read
             )
@@ -100,8 +100,9 @@ class _Decrypted:
 
     def __init__(self, file: BinaryIO, identities: Sequence[Identity]) -> None:
         if not identities:
-            raise UsageError(
-                "the capture is encrypted", hint="give the recipient's key with --identity FILE"
+            raise NotVerifiableError(
+                "検証不能: the capture is encrypted; its records, files and container cannot be read without the key",
+                hint="give the recipient's key with --identity FILE",
             )
         self._file, self._identities = file, identities
         self._age: AgeReader | None = None
@@ -150,7 +151,7 @@ def _container(path: Path, base: str) -> Path | None:
 
 
 def _there(path: Path) -> bool:
-    return path.is_file() or path.with_name(path.name + ".001").is_file()
+    return path.is_file() or tornvolumes.first(path).is_file()
 
 
 def _encrypted(path: Path) -> bool:

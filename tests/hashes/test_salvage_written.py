@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hozen_hashes import age, readme_verify
-from hozen_hashes.errors import NotVerifiableError, UsageError
+from hozen_hashes.errors import NotVerifiableError
 from hozen_hashes.identity import new_one_capture
 from hozen_hashes.opened import open_bundle
 from hozen_hashes.partials import locate
@@ -232,7 +232,7 @@ def test_an_encrypted_bundle_is_verified_with_the_recipients_key(
 def test_without_a_key_that_opens_it_an_encrypted_capture_is_one_clear_error(left: Path) -> None:
     encrypted = encrypt(left / f"{BUNDLE}.zip.partial", age.new_identity().recipient)
     partial = encrypted.rename(left / f"{BUNDLE}.zip.age.partial")
-    with pytest.raises(UsageError):
+    with pytest.raises(NotVerifiableError, match="検証不能"):
         locate(partial).report()
     with pytest.raises(NotVerifiableError):
         locate(partial, [age.new_identity()]).report()
