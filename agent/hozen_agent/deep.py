@@ -8,7 +8,7 @@ memory map is left alone while a thread of the process sleeps uninterruptibly.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from errno import EBUSY, EFBIG, EREMOTE
 from typing import TYPE_CHECKING
 
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
 BATCH = 4 << 20
 MAX_FILE = 4 << 20
-MAX_ENVIRON = 256 << 10
-MAX_FDS = 65_536
+MAX_FDS = 16_384
 MAX_THREADS = 4096
 _MOST_SHARED = 4096
 
@@ -37,9 +36,13 @@ _FILES = (
 # These take the lock of the memory map (mm/memory.c, access_remote_vm; fs/proc/task_mmu.c).
 _LOCKING = (b"cmdline", b"environ", b"maps")
 # What a record is made of; the rest is in the tar only.
-_KEPT = frozenset(b"stat status cmdline cgroup loginuid sessionid".split())
+_CAPS = {b"environ": 256 << 10, b"cmdline": 256 << 10, b"mountinfo": 16 << 20}
 _LINKS = (b"exe", b"cwd", b"root")
-_SPACES = b"cgroup ipc mnt net pid pid_for_children time user uts".split()
+_SPACES = tuple(
+    b"ns/" + name for name in b"cgroup ipc mnt net pid pid_for_children time user uts".split()
+)
+_TEXTS = tuple(b"stat status cmdline cgroup loginuid sessionid".split())
+_KEPT = (*_TEXTS, *_LINKS, *_SPACES, b"exe error")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,15 +50,25 @@ class Seen:
     """What the deep pass found of one process, for its record.
 
     Attributes:
-        files: small texts and links by name, as in procparse.by_process.
         gone: why the process could not be opened, or empty.
     """
 
     pid: int
-    files: dict[bytes, bytes] = field(default_factory=dict)
+    values: tuple[bytes | None, ...] = ()
     open_files: int | None = None
     exe: Exe | None = None
     gone: str = ""
+
+    @property
+    def files(self) -> dict[bytes, bytes]:
+        """Small texts and links by name, as in procparse.by_process."""
+        pairs = zip(_KEPT, self.values, strict=False)
+        return {name: value for name, value in pairs if value is not None}
+
+    @classmethod
+    def of(cls, pid: int, files: dict[bytes, bytes]) -> Seen:
+        """Return what was seen, as little of it as a record needs (there may be very many)."""
+        return cls(pid=pid, values=tuple(map(files.get, _KEPT)))
 
 
 class DeepPass:
@@ -94,6 +107,7 @@ class DeepPass:
     def _process(self, pid: int) -> None:
         seen = self.seen[pid] = Seen(pid=pid)
         prefix = b"proc/%d/" % pid
+        files: dict[bytes, bytes] = {}
         try:
             at = os.open(b"%d" % pid, _DIRECTORY, dir_fd=self._proc)
         except OSError as error:
@@ -101,38 +115,40 @@ class DeepPass:
             self._add(prefix[:-1], ERROR, number=error.errno or 0)
             return
         try:
-            self._files(at, prefix, seen)
-            self._links(at, prefix, seen)
+            for name in _FILES:
+                self._file(at, prefix, name, files)
+            self._links(at, prefix, files)
             asleep = self._threads(at, prefix)
             for name in _LOCKING:
                 if asleep:
                     self._add(prefix + name, ERROR, number=EBUSY)
                 else:
-                    self._file(
-                        at, prefix, name, seen, MAX_ENVIRON if name == b"environ" else MAX_FILE
-                    )
-            self._mount_table(at, prefix, seen)
-            self._descriptors(at, prefix, seen)
-            self._program(at, prefix, seen)
+                    self._file(at, prefix, name, files)
+            self._mount_table(at, prefix, files)
+            seen.open_files = self._descriptors(at, prefix)
+            seen.exe = self._program(at, prefix, files)
         finally:
             os.close(at)
-        if b"stat" not in seen.files:
+        seen.values = tuple(map(files.get, _KEPT))
+        if b"stat" not in files:
             seen.gone = "it ended while it was being read"
 
-    def _file(self, at: int, prefix: bytes, name: bytes, seen: Seen | None, cap: int) -> bytes:
+    def _file(
+        self, at: int, prefix: bytes, name: bytes, files: dict[bytes, bytes] | None = None
+    ) -> bytes:
         try:
             fd = os.open(name, _FLAGS, dir_fd=at)
         except OSError as error:
             self._add(prefix + name, ERROR, number=error.errno or 0)
             return b""
         try:
-            data, number = read_some(fd, cap)
+            data, number = read_some(fd, _CAPS.get(name, MAX_FILE))
         finally:
             os.close(fd)
         if data or not number:
             self._add(prefix + name, FILE, data)
-            if seen is not None and name in _KEPT:
-                seen.files[name] = self._kept(name, data)
+            if files is not None and name in _TEXTS:
+                files[name] = self._kept(name, data)
         if number:
             self._add(prefix + name, ERROR, number=number)
         return data
@@ -145,45 +161,40 @@ class DeepPass:
             return self._shared.setdefault(data, data)
         return self._shared.get(data, data)
 
-    def _files(self, at: int, prefix: bytes, seen: Seen) -> None:
-        for name in _FILES:
-            self._file(at, prefix, name, seen, MAX_FILE)
-
-    def _links(self, at: int, prefix: bytes, seen: Seen) -> None:
-        for name in (*_LINKS, *(b"ns/" + space for space in _SPACES)):
+    def _links(self, at: int, prefix: bytes, files: dict[bytes, bytes]) -> None:
+        for name in (*_LINKS, *_SPACES):
             try:
                 target = os.readlink(name, dir_fd=at)
             except OSError as error:
                 self._add(prefix + name, ERROR, number=error.errno or 0)
             else:
                 self._add(prefix + name, LINK, target)
-                seen.files[name] = self._kept(name, target)
+                files[name] = self._kept(name, target)
 
     def _threads(self, at: int, prefix: bytes) -> bool:
         """Enter each thread's name and stat; tell whether one sleeps uninterruptibly."""
         asleep = False
         for number in self._listing(at, b"task", prefix, MAX_THREADS):
             for name in (b"comm", b"stat"):
-                data = self._file(at, prefix, b"task/" + number + b"/" + name, None, MAX_FILE)
+                data = self._file(at, prefix, b"task/" + number + b"/" + name)
                 if name == b"stat" and data[data.rfind(b")") + 2 :][:1] == b"D":
                     asleep = True
         return asleep
 
-    def _mount_table(self, at: int, prefix: bytes, seen: Seen) -> None:
+    def _mount_table(self, at: int, prefix: bytes, files: dict[bytes, bytes]) -> None:
         """Read mountinfo once a mount namespace, and learn which mounts to stay out of."""
-        space = seen.files.get(b"ns/mnt", b"")
+        space = files.get(b"ns/mnt", b"")
         if space in self._mounts:
             return
-        data = self._file(at, prefix, b"mountinfo", None, 16 << 20)
+        data = self._file(at, prefix, b"mountinfo")
         if data:
             found = mounts.parse_mountinfo(data)
             remote = mounts.MountTable(found).skipped_ids if found else frozenset()
             ids = frozenset(m.mount_id for m in found if not mounts.is_remote(m.kind))
             self._mounts[space] = ids - remote
 
-    def _descriptors(self, at: int, prefix: bytes, seen: Seen) -> None:
+    def _descriptors(self, at: int, prefix: bytes) -> int:
         numbers = self._listing(at, b"fd", prefix, MAX_FDS)
-        seen.open_files = len(numbers)
         for number in numbers:
             try:
                 target = os.readlink(b"fd/" + number, dir_fd=at)
@@ -193,7 +204,8 @@ class DeepPass:
             self._add(prefix + b"fd/" + number, LINK, target)
             if target.startswith((b"socket:", b"pipe:")):
                 continue  # they have no position; the socket tables say the rest
-            self._file(at, prefix, b"fdinfo/" + number, None, MAX_FILE)
+            self._file(at, prefix, b"fdinfo/" + number)
+        return len(numbers)
 
     def _listing(self, at: int, name: bytes, prefix: bytes, most: int) -> list[bytes]:
         try:
@@ -212,17 +224,17 @@ class DeepPass:
             self._add(prefix + name, ERROR, number=EFBIG)
         return [number.encode() for number in numbers[:most]]
 
-    def _program(self, at: int, prefix: bytes, seen: Seen) -> None:
-        target = seen.files.get(b"exe", b"")
+    def _program(self, at: int, prefix: bytes, files: dict[bytes, bytes]) -> Exe | None:
+        target = files.get(b"exe", b"")
         if not target:
-            return
-        local = self._mounts.get(seen.files.get(b"ns/mnt", b""), frozenset())
+            return None
+        local = self._mounts.get(files.get(b"ns/mnt", b""), frozenset())
         try:
-            seen.exe = self._hashes.of(at, target, local)
+            return self._hashes.of(at, target, local)
         except OSError as error:
-            number = error.errno or EREMOTE
-            seen.files[b"exe error"] = (error.strerror or "").encode()
-            self._add(prefix + b"exe (content)", ERROR, number=number)
+            files[b"exe error"] = (error.strerror or "").encode()
+            self._add(prefix + b"exe (content)", ERROR, number=error.errno or EREMOTE)
+            return None
 
 
 def _numeric(name: str) -> tuple[int, str]:

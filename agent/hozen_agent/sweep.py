@@ -112,8 +112,8 @@ class _Run:
     __slots__ = (
         "_batch",
         "_left",
-        "_me",
         "_proc",
+        "_same",
         "_until",
         "complete",
         "entries",
@@ -126,8 +126,8 @@ class _Run:
         self._until = until
         self._left = MAX_TOTAL
         self._batch = max(64, os.sysconf("SC_OPEN_MAX") - _RESERVED_FDS)
-        self._me = b""
         self.entries: list[Entry] = []
+        self._same: dict[bytes, bytes] = {}
         self.netns: set[bytes] = set()
         self.opened = 0
         self.complete = True
@@ -165,6 +165,8 @@ class _Run:
         except OSError as error:
             self.fail(name, error.errno or 0)
             return b""
+        # Most processes have the same: one object in memory for all of them.
+        target = self._same.setdefault(target, target)
         self.entries.append((name, LINK, target, 0))
         return target
 

@@ -192,7 +192,7 @@ def test_a_number_given_to_another_process_gives_two_records() -> None:
     lines = list(
         process_records(
             swept((b"proc/stat", b"btime 1700000000\n"), (b"proc/9/stat", stat(100))),
-            {9: Seen(pid=9, files={b"stat": stat(250)})},
+            {9: Seen.of(9, {b"stat": stat(250)})},
             redactor=Redactor(),
             counts={},
             passwd=b"",
