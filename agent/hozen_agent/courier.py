@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from hozen_agent.answers import (
+from hozen_agent.replies import (
     API,
     BUSY,
     MAX_ANSWER,

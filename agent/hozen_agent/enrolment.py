@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from hozen_agent import courier
-from hozen_agent.answers import API, Endpoint, RefusedError, checked, parse_url
+from hozen_agent.replies import API, Endpoint, RefusedError, checked, parse_url
 from hozen_agent.tokens import ASK
 from hozen_hashes import newfile, receipt
 from hozen_hashes.certificates import load_certificates, pem_blocks

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from hozen_agent import custody, proofs
-from hozen_agent.answers import API, PATIENCE, RefusedError, receipt_of
+from hozen_agent.replies import API, PATIENCE, RefusedError, receipt_of
 from hozen_agent.courier import Courier
 from hozen_agent.enrolment import load_enrolment
 from hozen_agent.parcel import Parcel, read_parcel

@@ -13,7 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from hozen_agent.answers import API, PATIENCE, Answer, LostError, RefusedError, delay, refusal
+from hozen_agent.replies import API, PATIENCE, Answer, LostError, RefusedError, delay, refusal
 from hozen_hashes.errors import FormatError, NotVerifiableError, TryAgainError
 
 if TYPE_CHECKING:

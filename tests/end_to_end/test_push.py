@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives import hashes
 
-from hozen_agent import answers, custody, enrolment, pushing, uploading
+from hozen_agent import custody, enrolment, pushing, replies, uploading
 from hozen_agent.courier import Courier
 from hozen_agent.tokens import Token, parse_token
 from hozen_collector.commands import work
@@ -280,7 +280,7 @@ def enrolled(served: Served, tmp_path: Path) -> Enrolment:
 
 @pytest.fixture(autouse=True)
 def _no_long_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(answers, "DELAYS", (0.01, 0.05))
+    monkeypatch.setattr(replies, "DELAYS", (0.01, 0.05))
 
 
 def _enrol(served: Served, url: str, folder: Path, *, host: str = "web01") -> Enrolment:
