@@ -172,7 +172,7 @@ def open_bundle(
             return
         path = Path(source)
         if path.is_dir():
-            yield DirectoryBundle(bag_directory(path))
+            yield DirectoryBundle(bag_directory(path.resolve()))
             return
         _refuse_partial(path)
         if path.suffix == ".age":

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hozen_hashes import names
-from hozen_hashes.errors import FormatError, LimitError
+from hozen_hashes.errors import FormatError, LimitError, NotVerifiableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,19 +28,24 @@ class FileMember:
     file: str
 
     def chunks(self) -> Iterator[bytes]:
-        """Yield the bytes; FormatError when it is no plain file any more or cannot be read."""
+        """Yield the bytes.
+
+        Raises:
+            FormatError: it is no plain file any more.
+            NotVerifiableError: the operating system does not give the bytes.
+        """
         try:
             descriptor = os.open(self.file, _FLAGS)
         except OSError as error:
-            raise FormatError(f"{self.path}: cannot be read: {error.strerror}") from error
+            raise NotVerifiableError(f"cannot be read: {error.strerror}") from error
         with os.fdopen(descriptor, "rb", buffering=0) as file:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise FormatError(f"{self.path}: is not a plain file")
+                raise FormatError("is not a plain file")
             try:
                 while chunk := file.read(_CHUNK):
                     yield chunk
             except OSError as error:
-                raise FormatError(f"{self.path}: cannot be read: {error.strerror}") from error
+                raise NotVerifiableError(f"cannot be read: {error.strerror}") from error
 
 
 class DirectoryBundle:
@@ -79,7 +84,9 @@ class DirectoryBundle:
             with os.scandir(folder) as found:
                 entries = sorted(found, key=lambda entry: entry.name)
         except OSError as error:
-            raise FormatError(f"{prefix or '.'}: cannot be listed: {error.strerror}") from error
+            raise NotVerifiableError(
+                f"{prefix or '.'}: cannot be listed: {error.strerror}"
+            ) from error
         for entry in entries:
             relative = prefix + entry.name
             if not entry.is_dir(follow_symlinks=False) or depth >= _MAX_DEPTH:

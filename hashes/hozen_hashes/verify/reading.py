@@ -10,7 +10,9 @@ from hozen_hashes import bag
 from hozen_hashes.errors import BadDataError, FormatError, LimitError, NotVerifiableError
 from hozen_hashes.journalcheck import JournalCheck, SegmentReader
 from hozen_hashes.journalrecords import ItemEntry, Record, TagMember, parse_row
+from hozen_hashes.jsonl import parse_object
 from hozen_hashes.lines import LineSplitter
+from hozen_hashes.names import check_bundle_id
 from hozen_hashes.verify.items import Items
 from hozen_hashes.verify.ledger import Ledger
 
@@ -42,7 +44,15 @@ def needs_member_record(path: str) -> bool:
 
 
 class DamagedError(Exception):
-    """The container could not give a member's bytes; carries the reason."""
+    """The container could not give a member's bytes; carries the reason.
+
+    Attributes:
+        refused: the medium refused to be read, which says nothing about the bytes.
+    """
+
+    def __init__(self, reason: str, *, refused: bool) -> None:
+        super().__init__(reason)
+        self.refused = refused
 
 
 class Reading:
@@ -82,7 +92,8 @@ class Reading:
         """
         try:
             for member in bundle.members():
-                if not self._member(member) and not bundle.resumable:
+                taken = self._member(member)
+                if not taken and (self.limited or not bundle.resumable):
                     break
             else:
                 self.complete = True
@@ -92,7 +103,7 @@ class Reading:
             self.container.append(str(error))
         except NotVerifiableError as error:
             self.limited.append(str(error))
-        self.bundle_id = bundle.bundle_id
+        self.bundle_id = bundle.bundle_id or self._stated_id()
         self.odd = list(bundle.odd)
         if self.members == 0 and not bundle.is_ours():
             reason = (self.container + self.limited or ["it is empty"])[0]
@@ -101,8 +112,16 @@ class Reading:
             )
         self.items.finish()
 
+    def _stated_id(self) -> str | None:
+        """Return the id that `bundle.json` states, for an unpacked directory that was renamed."""
+        try:
+            found = parse_object(self.kept.get(BUNDLE_JSON, b""), what=BUNDLE_JSON)
+            return check_bundle_id(str(found.get("bundle_id")))
+        except BadDataError:
+            return None
+
     def _member(self, member: Member) -> bool:
-        """Take one member; return whether its bytes could be read."""
+        """Take one member; return whether the rest can be judged without its bytes, or they were read."""
         self.members += 1
         path = member.path
         ledger = self.payload if path.startswith("data/") else self.tags
@@ -112,9 +131,10 @@ class Reading:
             self._content(path, source)
             source.drain()
         except DamagedError as damage:
-            self.container.append(str(damage))
+            (self.limited if damage.refused else self.container).append(str(damage))
             ledger.unreadable(path, str(damage))
-            return False
+            # Without a tag file nothing else can be judged; without a payload file, only that file.
+            return damage.refused and ledger is self.payload
         ledger.found(path, digest.digest(), source.size)
         if ledger is self.tags and (path in KEPT or path in {MANIFEST, SEALED, PLAN}):
             self.hashes[path] = digest.hexdigest()
@@ -194,7 +214,8 @@ class _Source:
             try:
                 chunk = next(self._chunks, None)
             except (BadDataError, NotVerifiableError) as error:
-                raise DamagedError(f"{self._path}: {error}") from error
+                refused = isinstance(error, NotVerifiableError)
+                raise DamagedError(f"{self._path}: {error}", refused=refused) from error
             if chunk is None:
                 return
             self._update(chunk)

@@ -42,11 +42,11 @@ def container(reading: Reading, differences: Sequence[Difference]) -> StepResult
     """Step 1: the container keeps every rule of §4 and every member can be read."""
     notes = [Note("container", {"reason": reason}) for reason in reading.container[:20]]
     unreadable = [one for one in differences if one.kind == "unreadable"]
-    if notes or unreadable:
+    if notes:
         return step(1, notes, unreadable)
     if reading.limited:
-        stopped = tuple(Note("not-read", {"reason": reason}) for reason in reading.limited)
-        return StepResult(1, Result.NOT_VERIFIABLE, stopped)
+        stopped = tuple(Note("not-read", {"reason": reason}) for reason in reading.limited[:20])
+        return StepResult(1, Result.NOT_VERIFIABLE, stopped, tuple(unreadable), len(unreadable))
     return StepResult(1, Result.MATCH)
 
 
@@ -108,7 +108,12 @@ def against_manifest(
         notes.append(Note("absent", {"path": manifest}))
     elif manifest in reading.malformed:
         notes.append(Note("malformed", {"reason": reading.malformed[manifest]}))
-    return step(number, notes, compared.differences)
+    found = step(number, notes, compared.differences)
+    only_unread = all(one.kind == "unreadable" for one in found.differences)
+    if found.result is Result.MISMATCH and not notes and only_unread and not reading.container:
+        reason = (Note("not-read", {"reason": reading.limited[0]}),)
+        return StepResult(number, Result.NOT_VERIFIABLE, reason, found.differences, found.count)
+    return found
 
 
 def nothing_else(reading: Reading, *compared: Comparison) -> StepResult:

@@ -112,5 +112,5 @@ def _counts(reading: Reading) -> list[Note]:
     return [
         Note("counts", {"what": what, "stated": said, "found": here})
         for what, said, here in pairs
-        if said != here
+        if said != here and (what == "attempts" or not reading.limited)
     ]
