@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cryptography.hazmat.primitives import hashes
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -30,6 +32,21 @@ def enrolled_signer() -> Signer | None:
     from hozen_agent.enrolment import evidence_identity
 
     return evidence_identity()
+
+
+def anchors(url: str) -> tuple[str, str] | None:
+    """Return the SHA-256 of the collector's root certificate and of its log key, as enrolled; None when not enrolled.
+
+    Asks nobody: what a card shows must be what this host was told at its enrolment.
+    """
+    from hozen_agent.enrolment import load_enrolment
+    from hozen_hashes.errors import UsageError
+
+    try:
+        known = load_enrolment(url)
+    except UsageError:
+        return None
+    return known.root.fingerprint(hashes.SHA256()).hex(), known.log_key.sha256
 
 
 def push(url: str, bundle: Path) -> Path:

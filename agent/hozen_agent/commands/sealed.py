@@ -20,7 +20,7 @@ def report(
     result: Result, options: Options, *, collector: str | None, as_json: bool, strict: bool
 ) -> int:
     """Print the result, push it when a collector was named, and return the exit code."""
-    _person(result, options)
+    _person(result, options, connecting.anchors(collector) if collector else None)
     pushed, code = _push(result, options, collector) if collector else ({}, _DONE)
     if as_json:
         cli.emit_json({**_facts(result, options), **pushed})
@@ -45,7 +45,7 @@ def _facts(result: Result, options: Options) -> dict[str, object]:
     }
 
 
-def _person(result: Result, options: Options) -> None:
+def _person(result: Result, options: Options, anchors: tuple[str, str] | None) -> None:
     say, pick = cli.tell, cli.pick
     counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(result.outcomes.items()))
     say(
@@ -73,6 +73,10 @@ def _person(result: Result, options: Options) -> None:
     )
     say(pick(en=f"  seal    {result.sealed.seal}", ja=f"  ルート値 {result.sealed.seal}"))
     say(pick(en=f"  signer  {result.signer_sha256}", ja=f"  鍵ID     {result.signer_sha256}"))
+    if anchors is not None:
+        root, log_key = anchors
+        say(pick(en=f"  root    {root}", ja=f"  ルート証明書 {root}"))
+        say(pick(en=f"  log key {log_key}", ja=f"  ログ鍵   {log_key}"))
     if result.signer_kind == "one-capture":
         cli.warn(
             pick(
