@@ -79,7 +79,7 @@ def now() -> tuple[int, int]:
     return time.time_ns(), time.clock_gettime_ns(_BOOTTIME)
 
 
-def sweep(proc: int, *, utmp: bytes = b"/run/utmp", seconds: float = 5.0) -> Sweep:
+def sweep(proc: int, *, utmp: bytes = b"/run/utmp", seconds: float = 10.0) -> Sweep:
     """Return the processes, sockets and sessions of this moment.
 
     Order: all /proc/PID/stat (so that parents are there), the socket tables once a network

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import errno
 import io
 import json
 import os
 import tarfile
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -14,14 +16,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hozen_agent import procparse
-from hozen_agent.deep import Seen
+from hozen_agent import exehash, procparse
+from hozen_agent.deep import DeepPass, Seen
+from hozen_agent.exehash import ExeHashes
 from hozen_agent.procrecords import process_records
 from hozen_agent.redact import Redactor
 from hozen_agent.sweep import Sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
     from typing import Any as Shown  # conftest.Shown: tests are no package
 
 
@@ -177,6 +181,77 @@ def test_without_privileges_the_capture_completes_and_says_what_was_denied(
     foreign = [r for r in records(attempts).values() if r["exe"] is None]
     assert foreign
     assert all(r["name"] for r in foreign)
+
+
+def fake_process(proc: Path, *, task_state: bytes = b"S", mounts: bytes = b"") -> None:
+    """Make what looks like /proc/9, its program a real file of this machine."""
+    here = proc / "9"
+    for directory in ("fd", "ns", "task/9", "task/10"):
+        (here / directory).mkdir(parents=True)
+    (here / "stat").write_bytes(stat(5))
+    (here / "task/9/stat").write_bytes(stat(5))
+    (here / "task/10/stat").write_bytes(stat(5).replace(b" S ", b" " + task_state + b" "))
+    for name in ("cmdline", "environ", "maps"):
+        (here / name).write_bytes(b"x\0")
+    (here / "mountinfo").write_bytes(mounts)
+    (here / "ns/mnt").symlink_to("mnt:[1]")
+    program = proc / "program"
+    program.write_bytes(b"\x7fELF")
+    (here / "exe").symlink_to(program)
+
+
+def deep(proc: Path) -> tuple[Seen, dict[str, int]]:
+    at = os.open(proc, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        run = DeepPass(at, hashes=ExeHashes())
+        entries = [entry for batch in run.batches([9]) for entry in batch]
+    finally:
+        os.close(at)
+    return run.seen[9], {
+        name.decode(): number for name, kind, _, number in entries if kind == "error"
+    }
+
+
+def test_memory_maps_behind_a_thread_that_sleeps_uninterruptibly_are_left(tmp_path: Path) -> None:
+    fake_process(tmp_path, task_state=b"D")
+    _, errors = deep(tmp_path)
+    for name in ("cmdline", "environ", "maps"):
+        assert errors[f"proc/9/{name}"] == errno.EBUSY
+
+
+def test_a_program_on_a_remote_or_unknown_mount_is_not_opened(tmp_path: Path) -> None:
+    mine = exehash._mount_id(fd := os.open(tmp_path, os.O_RDONLY))
+    os.close(fd)
+    line = b"%d 1 0:5 / / rw - %b server rw\n"
+    for kind, opened in ((b"nfs4", False), (b"fuse.sshfs", False), (b"ext4", True)):
+        proc = tmp_path / kind.decode()
+        proc.mkdir()
+        # A remote root is read (else there were nothing), a mount below it is not.
+        fake_process(
+            proc,
+            mounts=b"%d 0 0:4 / / rw - ext4 x rw\n" % (mine + 1)
+            + line.replace(b"/ / ", b"/ /m ") % (mine, kind),
+        )
+        seen, errors = deep(proc)
+        assert (seen.exe is not None) is opened
+        if not opened:
+            assert errors["proc/9/exe (content)"] == errno.EREMOTE
+            assert b"another machine" in seen.files[b"exe error"]
+
+
+def test_a_program_beyond_the_size_or_the_time_is_named_not_hashed(tmp_path: Path) -> None:
+    (tmp_path / "exe").write_bytes(b"x" * 100)
+    at = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    local = frozenset([exehash._mount_id(at)])
+    large = ExeHashes(max_bytes=10).of(at, b"/x", local)
+    slow = ExeHashes(seconds=-1.0).of(at, b"/x", local)
+    whole = ExeHashes().of(at, b"/x", local)
+    os.close(at)
+    assert (large.sha256, large.reason) == (None, "larger than 10 bytes")
+    assert slow.sha256 is None
+    assert "time" in slow.reason
+    assert whole.sha256 == sha256(b"x" * 100).hexdigest()
+    assert whole.links == 1
 
 
 def swept(*entries: tuple[bytes, bytes]) -> Sweep:

@@ -148,6 +148,27 @@ def test_more_processes_than_the_cap_are_said(
     assert not found.complete
 
 
+def test_more_processes_than_descriptors_are_read_in_batches(
+    tmp_path: Path, look: Callable[..., Sweep], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for pid in range(1, 151):
+        plain(tmp_path, pid)
+    held: list[int] = []
+    table = module._Run._table
+
+    def counted(run: module._Run, pids: list[bytes], into: list[tuple[bytes, int, bool]]) -> None:
+        table(run, pids, into)
+        held.append(len(into))
+
+    monkeypatch.setattr(os, "sysconf", lambda _: 100)
+    monkeypatch.setattr(module._Run, "_table", counted)
+    before = len(os.listdir("/dev/fd"))
+    found = look()
+    assert len(os.listdir("/dev/fd")) == before
+    assert held == [64, 64, 22]
+    assert len([n for n, k, _, _ in found.entries if n.endswith(b"/cmdline") and k == FILE]) == 150
+
+
 def test_a_missing_session_file_is_an_error_entry(
     tmp_path: Path, look: Callable[..., Sweep]
 ) -> None:

@@ -57,7 +57,7 @@ def collect(ctx: Context) -> Iterator[Attempt]:
     """Yield the clock record, the kernel's own texts, and the files of the time services."""
     yield Attempt(
         artifact=_NAME,
-        source=b"clock_gettime, adjtimex",
+        source=b"clock_gettime,adjtimex",
         method="syscall",
         ext="json",
         data=(dump_line(clock_record(ctx)),),
@@ -69,7 +69,7 @@ def collect(ctx: Context) -> Iterator[Attempt]:
     ]
     yield Attempt(
         artifact=_NAME,
-        source=b"/proc, /sys/class/rtc",
+        source=b"/proc,/sys/class/rtc",
         method="procfs",
         kind="snapshot",
         ext="tar",

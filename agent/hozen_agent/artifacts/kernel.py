@@ -110,7 +110,7 @@ def collect(ctx: Context) -> Iterator[Attempt]:
     seconds = started[0] // 1_000_000_000
     yield Attempt(
         artifact=_NAME,
-        source=b"/proc, /sys",
+        source=b"/proc,/sys",
         method="procfs",
         kind="snapshot",
         ext="tar",
@@ -123,7 +123,7 @@ def collect(ctx: Context) -> Iterator[Attempt]:
     )
     yield Attempt(
         artifact=_NAME,
-        source=b"/proc, /sys",
+        source=b"/proc,/sys",
         method="derived",
         ext="json",
         data=(dump_line(kernel_record(clean)),),
