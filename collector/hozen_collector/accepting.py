@@ -138,13 +138,13 @@ def _objections(upload: Upload, verdict: Verdict) -> list[Reason]:
         objections.append(_OTHER_HASH)
     # What cannot be looked into is kept as such; a bundle must be shown to be whole.
     enough = (MATCH,) if upload.kind == "bundle" else (MATCH, NOT_VERIFIABLE)
-    if verdict.integrity not in enough:
+    if verdict.integrity not in enough or verdict.refused:
         objections.extend(verdict.reasons or (_NOT_SHOWN,))
-    elif upload.kind == "bundle":
-        if verdict.seal != upload.seal:
-            objections.append(_OTHER_SEAL)
-        if verdict.bundle != upload.bundle:
-            objections.append(_OTHER_BUNDLE)
+        return objections
+    if upload.kind == "bundle" and verdict.seal != upload.seal:
+        objections.append(_OTHER_SEAL)
+    if upload.kind != "encrypted" and verdict.bundle != upload.bundle:
+        objections.append(_OTHER_BUNDLE)
     return objections
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("hozen.collector")
 _POLL: Final = 1.0
 _SWEEP: Final = 60.0
-_RETRY: Final = 5
+_RETRY: Final = 2
 
 
 class Workers:

@@ -9,12 +9,21 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from hozen_collector.certificates import common_name, fingerprint, nanoseconds
-from hozen_collector.verdict import MATCH, MISMATCH, NOT_VERIFIABLE, Reason, Verdict, reason_of
+from hozen_collector.verdict import (
+    MATCH,
+    MISMATCH,
+    NOT_VERIFIABLE,
+    Reason,
+    Verdict,
+    clean,
+    reason_of,
+)
 from hozen_hashes import cms
 from hozen_hashes.chain import load_certificates
 from hozen_hashes.digest import Digest
 from hozen_hashes.errors import BadDataError, FormatError, HozenError, LimitError, UsageError
 from hozen_hashes.opened import ZipBundle
+from hozen_hashes.salvage import salvage
 from hozen_hashes.verify import Anchors, Result, VerificationReport, verify
 from hozen_hashes.words import Words
 from hozen_hashes.zipread import open_entry
@@ -50,7 +59,7 @@ def examine(path: Path, kind: str, roots_pem: bytes) -> Verdict:
         try:
             if kind == "bundle":
                 return _verified(verdict, file, roots_pem)
-            return _looked_at(verdict, file, kind)
+            return _salvaged(verdict, file) if kind == "partial" else _unopened(verdict, file)
         except HozenError as error:
             return _refused(verdict, error)
 
@@ -109,29 +118,41 @@ def _signed(verdict: Verdict, bundle: ZipBundle, file: BinaryIO) -> Verdict:
     )
 
 
-def _looked_at(verdict: Verdict, file: BinaryIO, kind: str) -> Verdict:
-    """Look only at whether it is what it is said to be: its content cannot be verified here."""
-    head = file.read(len(_AGE))
-    if kind == "encrypted":
-        if head != _AGE:
-            raise FormatError("this is not an age-encrypted file")
-        return replace(
-            verdict,
-            reasons=(
-                Reason("encrypted, not opened here", "暗号化されており、ここでは開封していません"),
-            ),
+def _salvaged(verdict: Verdict, file: BinaryIO) -> Verdict:
+    """Take an interrupted capture for what it proves; one that proves nothing, or contradicts itself, is refused."""
+    report = salvage(container=file.read)
+    proved = report.journal.proved
+    words = Reason(
+        f"an interrupted capture: {proved} journal segments and {len(report.proved)} files are proved",
+        f"中断した取得です。ジャーナル{proved}区間、ファイル{len(report.proved)}件を証明できます",
+    )
+    contradicted = tuple(
+        Reason(
+            clean(f"{one.path}: not what its proved record says"),
+            clean(f"{one.path}: 証明済みの記録と異なります"),
         )
-    if not head.startswith(b"PK\x03\x04"):
-        raise FormatError("this is not the beginning of a container")
+        for one in report.contradictions[:_SHOWN]
+    )
+    word = MISMATCH if contradicted else NOT_VERIFIABLE
+    signer = report.start.certificate if report.start else None
     return replace(
         verdict,
-        reasons=(
-            Reason(
-                "an interrupted capture: `hozen salvage` shows what it proves",
-                "中断した取得です。証明できる範囲は hozen salvage で確認できます",
-            ),
-        ),
+        integrity=word,
+        word=word,
+        reasons=(words, *contradicted),
+        refused=not proved,
+        bundle=report.bundle_id or "",
+        signer=fingerprint(signer) if signer else "",
+        signer_name=common_name(signer) if signer else "",
     )
+
+
+def _unopened(verdict: Verdict, file: BinaryIO) -> Verdict:
+    """Look only at whether it is what it is said to be: the key to it is elsewhere."""
+    if file.read(len(_AGE)) != _AGE:
+        raise FormatError("this is not an age-encrypted file")
+    words = Reason("encrypted, not opened here", "暗号化されており、ここでは開封していません")
+    return replace(verdict, reasons=(words,))
 
 
 def _refused(verdict: Verdict, error: HozenError) -> Verdict:

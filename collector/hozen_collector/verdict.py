@@ -45,6 +45,7 @@ class Verdict:
         origin: the same, with the collector's root as the outside anchor.
         word: the summary, the same three.
         reasons: why it is not a match.
+        refused: it is to be quarantined whatever the word.
         bundle: bundle id, empty where it could not be read.
         seal: computed from the container, empty where it could not be.
         signer: SHA-256 of the certificate that made the machine seal.
@@ -61,6 +62,7 @@ class Verdict:
     origin: str = NOT_VERIFIABLE
     word: str = NOT_VERIFIABLE
     reasons: tuple[Reason, ...] = ()
+    refused: bool = False
     bundle: str = ""
     seal: str = ""
     signer: str = ""
@@ -86,6 +88,7 @@ def parse_verdict(data: bytes) -> Verdict:
         reasons = tuple(
             Reason(clean(str(en)), clean(str(ja))) for en, ja in body.pop("reasons")[:MAX_REASONS]
         )
+        body["refused"] = body.get("refused") is True
         body["signer_name"] = clean(str(body["signer_name"]))
         verdict = Verdict(reasons=reasons, **body)
         _check(verdict)

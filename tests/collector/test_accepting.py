@@ -148,10 +148,18 @@ def test_an_interrupted_capture_and_an_encrypted_one_are_kept_as_what_they_are(
     client: Any, running: Any, tools: Any
 ) -> None:
     torn = tools.make_bundle(client.signer)
-    torn.data, torn.kind, torn.seal = torn.data[:5000], "partial", ""
+    torn.data, torn.kind, torn.seal = torn.data[:-2500], "partial", ""
     assert client.push(torn)["state"] == "accepted"
     [statement] = events(running.root, tools, torn.bundle_id)
     assert (statement.event, statement.verified, statement.seal) == ("partial", "partial", None)
+    assert statement.signer == client.agent_id
+    nothing = tools.make_bundle(client.signer)
+    nothing.data, nothing.kind, nothing.seal = nothing.data[:500], "partial", ""
+    assert client.push(nothing)["state"] == "quarantined"
+    assert client.push(torn, bundle=nothing.bundle_id)["state"] == "accepted"  # it is here already
+    other = tools.make_bundle(client.signer)
+    other.data, other.kind, other.seal = other.data[:-2500], "partial", ""
+    assert client.push(other, bundle=nothing.bundle_id)["state"] == "quarantined"
     secret = tools.make_bundle_claim()
     secret.data, secret.kind = b"age-encryption.org/v1\n" + os.urandom(500), "encrypted"
     assert client.push(secret)["state"] == "accepted"
