@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from hozen_agent import custody, proofs
-from hozen_agent.replies import API, PATIENCE, RefusedError, receipt_of
 from hozen_agent.courier import Courier
 from hozen_agent.enrolment import load_enrolment
 from hozen_agent.parcel import Parcel, read_parcel
+from hozen_agent.replies import API, PATIENCE, RefusedError, receipt_of
 from hozen_agent.uploading import Upload
 from hozen_hashes.errors import (
     BadDataError,

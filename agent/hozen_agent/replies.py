@@ -74,12 +74,15 @@ def parse_url(url: str) -> Endpoint:
     """
     try:
         parts = urlsplit(url)
-        port = parts.port or 443
+        port = 443 if parts.port is None else parts.port
     except ValueError:
         parts, port = urlsplit(""), 0
     host = (parts.hostname or "").lower()
     extra = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
-    if parts.scheme != "https" or extra or not port or not _HOST.fullmatch(host):
+    plain = (
+        url.isascii() and url.isprintable() and " " not in url
+    )  # urlsplit drops line ends silently
+    if not plain or parts.scheme != "https" or extra or not port or not _HOST.fullmatch(host):
         raise UsageError(
             f"not the URL of a collector: {url[:200]!r}", hint="Write https://host:port."
         )

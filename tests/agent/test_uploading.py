@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hozen_agent import uploading
-from hozen_agent.replies import Answer, LostError
 from hozen_agent.parcel import Parcel
+from hozen_agent.replies import Answer, LostError
 from hozen_agent.uploading import Upload
 from hozen_hashes.errors import (
     DeniedError,
