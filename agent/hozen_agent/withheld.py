@@ -22,6 +22,10 @@ AGING: Final = "password_hash:aging"
 _PEM_KEY: Final = re.compile(
     rb"^[ \t]*-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----", re.MULTILINE
 )
+# Directories where a key is looked for also behind other text; elsewhere such a file is evidence.
+_KEY_PLACE: Final = re.compile(rb".*/(?:\.ssh|ssh|\.gnupg|ssl|tls|pki|private)(?:/|\Z)", re.DOTALL)
+# An ELF core (e_type 4, either byte order): the memory of a process, with all it knew.
+_ELF_CORE: Final = re.compile(rb"\x7fELF.{12}(?:\x04\x00|\x00\x04)", re.DOTALL)
 _BEGINNINGS: Final = (
     (b"PuTTY-User-Key-File-", "private_key"),
     (b"AGE-SECRET-KEY-", "private_key"),
@@ -37,9 +41,12 @@ _BEGINNINGS: Final = (
     (b"\x03\xd9\xa2\x9a", "wallet"),  # KeePass
     (b"GnomeKeyring\n\r\x00\n", "wallet"),
     (b"KWALLET\n\r\x00\r\n", "wallet"),
+    (b"KDUMP   ", "process_memory"),  # makedumpfile(8)
+    (b"makedumpfile\0", "process_memory"),
+    (b"ProblemType: Crash", "process_memory"),  # apport: environment, maps and core in one text
 )
 # First bytes with which any of these can begin; every other file is not looked at further.
-SUSPECT: Final = frozenset(b"-BPASu(GK#\xef \t\r\n\xfe\xce\x05\x03")
+SUSPECT: Final = frozenset(b"-BPASu(GKm#\x7f\xef \t\r\n\xfe\xce\x05\x03")
 
 _PSEUDO: Final = re.compile(
     rb"/proc/(?:version|modules|filesystems|mounts|partitions|swaps|meminfo|cpuinfo|interrupts|ioports|iomem|uptime"
@@ -164,14 +171,23 @@ def by_name(path: bytes) -> str:
     return found
 
 
-def by_content(head: bytes) -> str:
+def key_place(directory: bytes) -> bool:
+    """Return whether keys are kept in the directory, so that `by_content` is asked to look everywhere."""
+    return _KEY_PLACE.match(directory) is not None
+
+
+def by_content(head: bytes, *, anywhere: bool = False) -> str:
     """Return why a file that begins with `head` is not stored, or an empty string.
 
-    A key may follow certificates or comments, as `cat cert key > both.pem`, openssl pkcs12 and age-keygen make it.
+    A key may follow certificates or comments, as `cat cert key > both.pem`, openssl pkcs12 and age-keygen make it;
+    with `anywhere` it may follow any text.
     """
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n")
-    if text.startswith((b"-----BEGIN ", b"Bag Attributes")) and _PEM_KEY.search(text):
+    looked = anywhere or text.startswith((b"-----BEGIN ", b"Bag Attributes"))
+    if looked and _PEM_KEY.search(text):
         return "private_key"
+    if _ELF_CORE.match(head):
+        return "process_memory"
     if text.startswith(b"# created: ") and b"\nAGE-SECRET-KEY-" in text:
         return "private_key"
     return next((why for magic, why in _BEGINNINGS if text.startswith(magic)), "")

@@ -109,3 +109,28 @@ def test_a_line_without_fields_is_not_copied() -> None:
 def test_a_table_line_without_pattern_is_an_error() -> None:
     with pytest.raises(InternalError, match=":2:"):
         withheld.parse_table(b"# x\nprivate_key\n")
+
+
+def test_a_key_behind_other_text_is_a_secret_only_where_keys_are_kept() -> None:
+    text = b"the old server\n-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n"
+    assert withheld.by_content(text) == ""
+    assert withheld.by_content(text, anywhere=True) == "private_key"
+    for place in (
+        b"/home/u/.ssh",
+        b"/etc/ssh",
+        b"/etc/ssh/old",
+        b"/etc/ssl/private",
+        b"/x/.ssh/a/b",
+    ):
+        assert withheld.key_place(place)
+    for place in (b"/var/log", b"/var/log/sshd", b"/home/ssh-user", b""):
+        assert not withheld.key_place(place)
+
+
+def test_the_memory_of_a_process_is_a_secret_and_a_program_is_not() -> None:
+    for kind, word in ((b"\x04\x00", "process_memory"), (b"\x02\x00", ""), (b"\x03\x00", "")):
+        assert withheld.by_content(b"\x7fELF\x02\x01\x01" + bytes(9) + kind + bytes(40)) == word
+    assert withheld.by_content(b"KDUMP   " + bytes(40)) == "process_memory"
+    assert withheld.by_name(b"/var/crash/2026/vmcore") == "process_memory"
+    assert withheld.by_name(b"/var/crash/2026/vmcore-dmesg.txt") == ""
+    assert 0x7F in withheld.SUSPECT
