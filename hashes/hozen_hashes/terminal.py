@@ -20,6 +20,7 @@ class Lang(StrEnum):
 # Controls, formats (bidi marks, zero-width and tag characters), lone surrogates, line and paragraph separators.
 _ACTING = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 _KEPT = frozenset("\n\t")
+_COERCED = frozenset({"C.UTF-8", "C.utf8", "UTF-8"})
 
 
 def safe_text(text: str | bytes, *, one_line: bool = True) -> str:
@@ -61,7 +62,12 @@ def default_lang(env: Mapping[str, str]) -> Lang:
 
 
 def shows_japanese(env: Mapping[str, str]) -> bool:
-    """Return whether the locale's encoding is UTF-8 and the terminal is not the Linux console."""
-    ctype = env.get("LC_ALL") or env.get("LC_CTYPE") or env.get("LANG") or ""
+    """Return whether the locale's encoding is UTF-8 and the terminal is not the Linux console.
+
+    Where a locale is not installed, Python itself sets LC_CTYPE (PEP 538), which says nothing of the terminal.
+    """
+    ctype = env.get("LC_ALL") or env.get("LC_CTYPE") or ""
+    if not ctype or (ctype in _COERCED and not env.get("LC_ALL")):
+        ctype = env.get("LANG") or ctype
     encoding = ctype.partition(".")[2].partition("@")[0].lower().replace("-", "")
     return encoding == "utf8" and env.get("TERM") != "linux"

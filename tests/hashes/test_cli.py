@@ -58,6 +58,9 @@ def test_safe_text_is_printable_and_stable(text: str | bytes) -> None:
         ({"LANG": "ja_JP.UTF-8", "TERM": "linux"}, Lang.EN),
         ({"LANG": "ja_JP.eucJP"}, Lang.EN),
         ({"LANG": "ja_JP"}, Lang.EN),
+        # Python itself adds LC_CTYPE where the locale is not installed (PEP 538).
+        ({"LANG": "ja_JP.eucJP", "LC_CTYPE": "C.UTF-8"}, Lang.EN),
+        ({"LANG": "ja_JP.UTF-8", "LC_CTYPE": "C.UTF-8"}, Lang.JA),
         ({"LANG": "ja_JP.UTF-8", "LC_ALL": "C"}, Lang.EN),
         ({"LANG": "en_US.UTF-8", "LC_MESSAGES": "ja_JP.UTF-8"}, Lang.JA),
         ({"LANG": "de_DE.UTF-8"}, Lang.EN),
