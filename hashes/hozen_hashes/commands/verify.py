@@ -101,27 +101,34 @@ def verify(
     )
     codes, documents = [], []
     for bundle in bundles:
-        try:
-            report = check(bundle, request)
-        except HozenError as error:
-            codes.append(error.exit_code)
-            if len(bundles) == 1 and not as_json:
-                raise
-            cli.error(f"{bundle}: {error}", hint=error.hint)
-            documents.append(
-                {"bundle": cli.safe_text(bundle), "error": str(error), "exit_code": error.exit_code}
-            )
-            continue
-        codes.append(report.exit_code)
-        if as_json:
-            from hozen_hashes.verify.asjson import as_json as document
-
-            documents.append({"bundle": cli.safe_text(bundle), **document(report)})
-        else:
-            show(report, bundle)
+        code, document = _one(bundle, request, alone=len(bundles) == 1, as_json=as_json)
+        codes.append(code)
+        documents.append({"bundle": cli.safe_text(bundle), **document})
     if as_json:
         cli.emit_json({"format": "hozen-verification/1", "bundles": documents})
     return _worst(codes)
+
+
+def _one(
+    bundle: str, request: Request, *, alone: bool, as_json: bool
+) -> tuple[int, dict[str, object]]:
+    """Check one bundle and show the result; return its exit code and JSON form.
+
+    Raises:
+        HozenError: it is no bundle, and there is no other one to go on with.
+    """
+    from hozen_hashes.verify.asjson import as_json as document
+
+    try:
+        report = check(bundle, request)
+    except HozenError as error:
+        if alone and not as_json:
+            raise
+        cli.error(f"{bundle}: {error}", hint=error.hint)
+        return error.exit_code, {"error": str(error), "exit_code": error.exit_code}
+    if not as_json:
+        show(report, bundle)
+    return report.exit_code, document(report)
 
 
 def check(bundle: str, request: Request) -> VerificationReport:
@@ -135,9 +142,9 @@ def check(bundle: str, request: Request) -> VerificationReport:
     from hozen_hashes.verify import Anchors
     from hozen_hashes.verify import verify as run
 
-    beside = proofs.proofs_directory(Path(bundle)) if bundle != "-" else Path("/nonexistent")
+    beside = None if bundle == "-" else proofs.proofs_directory(Path(bundle))
     receipt = request.receipt
-    if receipt is None and (beside / "receipt").is_dir():
+    if receipt is None and beside is not None and (beside / "receipt").is_dir():
         receipt = proofs.read_receipt(beside / "receipt")
     anchors = Anchors(
         roots=request.roots,
@@ -145,9 +152,9 @@ def check(bundle: str, request: Request) -> VerificationReport:
         log_keys=request.log_keys,
         receipt=receipt,
         receipt_named=request.receipt is not None,
-        custody=proofs.read_custody(beside),
-        attachments=proofs.read_attachments(beside),
-        operator=proofs.read_operator(beside),
+        custody={} if beside is None else proofs.read_custody(beside),
+        attachments={} if beside is None else proofs.read_attachments(beside),
+        operator={} if beside is None else proofs.read_operator(beside),
         operator_expected=request.operator_expected,
     )
     with open_bundle(bundle, stdin=sys.stdin.buffer, identities=request.identities) as opened:
