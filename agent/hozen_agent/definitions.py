@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 INDEX: Final = os.path.join(os.path.dirname(__file__), "definitions", "index.json")
 HOME: Final = "%%users.homedir%%"
 USER: Final = "%%users.username%%"
-MAX_BYTES: Final = 1 << 20
-MAX_EVENTS: Final = 200_000
+MAX_BYTES: Final = 256 << 10
+MAX_EVENTS: Final = 20_000
 MAX_DEPTH: Final = 12
 MAX_GROUPS: Final = 16
 PLATFORM: Final = "Linux"

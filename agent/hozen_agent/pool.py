@@ -85,6 +85,7 @@ class ReaderPool:
     Attributes:
         silence: seconds without any progress after which a worker is given up.
         abandoned: process ids that were killed and left.
+        tick: called while a worker is waited for, so that an epoch can close in time.
         created: processes made so far, the helper among them (law M04).
     """
 
@@ -103,6 +104,7 @@ class ReaderPool:
         self.note = note
         self.abandoned: list[int] = []
         self.created = 1
+        self.tick: Callable[[], None] = lambda: None
         self.table = table_of(root, proc, named)
 
     @classmethod
@@ -151,8 +153,12 @@ class ReaderPool:
         lane.pid = _PID.unpack(pid)[0]
         self.created += 1
         lane.consumer = Consumer(lane.shared, events=lane.events[0], free=lane.free[1])
+        lane.consumer.idle = self._idle_tick
         self._busy[lane.number] = lane
         return lane
+
+    def _idle_tick(self) -> None:
+        self.tick()
 
     def give_back(self, lane: Lane) -> None:
         """The worker, with nothing left to say, may be taken again."""

@@ -7,13 +7,13 @@ silent. An attempt's data must be taken before the next attempt is asked for.
 from __future__ import annotations
 
 import os
-import struct
 from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from hozen_agent import serve, withheld
-from hozen_agent.items import Attempt, AttemptFailed, FileStat, Outcome
+from hozen_agent.attempts import OUTCOMES, Record, Streamed, ended, lost, read_stat, then
+from hozen_agent.items import Attempt, FileStat, Outcome
 from hozen_agent.ring import STAT, Code, Flag, Kind, WorkerGoneError, WorkerSilentError
 
 if TYPE_CHECKING:
@@ -25,18 +25,6 @@ if TYPE_CHECKING:
 _AHEAD: Final = 32 << 10  # bytes of requests on the way; a pipe holds 64 KiB
 _BATCH: Final = 64
 _PATH_MAX: Final = 4095
-_STATX: Final = struct.Struct("<I12xIIIH2xQQQ8x" + "qI4x" * 4 + "8xII")
-_BTIME: Final = 0x800
-_SECOND: Final = 10**9
-
-_OUTCOMES: Final = {
-    int(Code.OK): None,
-    int(Code.MISSING): Outcome.MISSING,
-    int(Code.DENIED): Outcome.DENIED,
-    int(Code.FAILED): Outcome.FAILED,
-    int(Code.TRUNCATED): Outcome.TRUNCATED,
-    int(Code.SPECIAL): Outcome.FAILED,
-}
 _WITHHELD: Final = frozenset({int(Code.WITHHELD), int(Code.METADATA)})
 _WHOLE, _BEGIN, _DATA, _END, _NOTE = (
     int(kind) for kind in (Kind.WHOLE, Kind.BEGIN, Kind.DATA, Kind.END, Kind.NOTE)
@@ -45,28 +33,6 @@ _OK = int(Code.OK)
 _CHANGED, _ATIME, _HAS_STAT, _LINK, _SPARSE, _DIRECTORY, _DERIVED = (
     int(flag) for flag in (Flag.CHANGED, Flag.ATIME, Flag.STAT, Flag.LINK, Flag.SPARSE, Flag.DIRECTORY, Flag.DERIVED)
 )  # fmt: skip
-
-Record = tuple[int, int, int, int, int]
-
-
-def read_stat(view: memoryview, at: int) -> FileStat:
-    """Return what the struct statx at `at` says."""
-    (
-        mask, nlink, uid, gid, mode, ino, size, _, a, an, b, bn, c, cn, m, mn, major, minor,
-    ) = _STATX.unpack_from(view, at)  # fmt: skip
-    return FileStat(
-        mode=mode,
-        uid=uid,
-        gid=gid,
-        dev=os.makedev(major, minor),
-        ino=ino,
-        nlink=nlink,
-        size=size,
-        atime=a * _SECOND + an,
-        mtime=m * _SECOND + mn,
-        ctime=c * _SECOND + cn,
-        btime=b * _SECOND + bn if mask & _BTIME else None,
-    )
 
 
 class FileReader:
@@ -113,22 +79,6 @@ class FileReader:
         return None
 
 
-def ended(
-    request: FileRequest, outcome: Outcome, reason: str, *, stat: FileStat | None = None
-) -> Attempt:
-    """Return the attempt for a request that gave no bytes."""
-    return Attempt(
-        artifact=request.artifact,
-        source=request.path,
-        method="read",
-        kind="file" if outcome is not Outcome.CAPTURED else "metadata",
-        personal=request.personal,
-        outcome=outcome,
-        reason=reason,
-        stat=stat,
-    )
-
-
 class _Run:
     """One call of the reader: requests on their way, and the worker that has them."""
 
@@ -140,7 +90,7 @@ class _Run:
         self._waiting: deque[tuple[FileRequest, Attempt | None]] = deque()
         self._ahead = 0
         self._lane: Lane | None = None
-        self._open: _Streamed | None = None
+        self._open: Streamed | None = None
 
     def attempts(self) -> Iterator[Attempt]:
         """Yield the attempts; between two of them the worker reads on."""
@@ -234,7 +184,7 @@ class _Run:
             kind, code, flags, at, length = self._record()
         except (WorkerSilentError, WorkerGoneError) as failure:
             self._replace(request, failure)
-            return _lost(request, failure, self._pool.silence)
+            return lost(request, failure, self._pool.silence)
         if kind == _WHOLE and not code and not flags and length > STAT:
             view, stream = self._lane.shared.view, self._lane.consumer
             return Attempt(
@@ -269,7 +219,7 @@ class _Run:
         begin = at + STAT
         data: list[bytes] | Iterator[bytes] = [bytes(view[begin : begin + size])]
         if code != _OK:
-            data = _then(
+            data = then(
                 bytes(view[begin : begin + size]),
                 f"the file ended at byte {size} while it was read",
             )
@@ -295,7 +245,9 @@ class _Run:
         stat = read_stat(self._view(), at)
         if flags & _LINK:
             return self._link(request, stat)
-        item = self._open = _Streamed(self, request, stat)
+        item = self._open = Streamed(
+            request, stat, self._record, self._view, silence=self._pool.silence
+        )
         sparse, directory, derived = (
             bool(flags & flag) for flag in (_SPARSE, _DIRECTORY, _DERIVED)
         )
@@ -323,7 +275,7 @@ class _Run:
             self._record()
         except (WorkerSilentError, WorkerGoneError) as failure:
             self._replace(request, failure)
-            return _lost(request, failure, self._pool.silence)
+            return lost(request, failure, self._pool.silence)
         return Attempt(
             artifact=request.artifact,
             source=request.path,
@@ -352,7 +304,7 @@ class _Run:
             method="syscall" if stat is not None else "read",
             kind="metadata" if why or code == Code.SPECIAL else "file",
             personal=request.personal,
-            outcome=Outcome.CAPTURED if why else _OUTCOMES[code],
+            outcome=Outcome.CAPTURED if why else OUTCOMES[code],
             reason=reason,
             stat=stat,
             withheld=why,
@@ -400,79 +352,3 @@ def _flags(request: FileRequest) -> int:
     if request.withheld or withheld.by_name(request.path):
         return flags | serve.METADATA
     return flags | (serve.PASSWD if withheld.may_hold_hashes(request.path) else 0)
-
-
-def _then(data: bytes, reason: str) -> Iterator[bytes]:
-    """Yield what was read of a file that became shorter, then say so."""
-    if data:
-        yield data
-    raise AttemptFailed(Outcome.TRUNCATED, reason)
-
-
-def _why_lost(failure: Exception, silence: float) -> tuple[Outcome, str]:
-    if isinstance(failure, WorkerSilentError):
-        return Outcome.TIMED_OUT, f"no answer for {silence:g} s"
-    return Outcome.FAILED, "the reading process ended"
-
-
-def _lost(request: FileRequest, failure: Exception, silence: float) -> Attempt:
-    outcome, reason = _why_lost(failure, silence)
-    return ended(request, outcome, reason)
-
-
-class _Streamed:
-    """A file that comes in pieces; what the caller leaves is passed over."""
-
-    def __init__(self, run: _Run, request: FileRequest, stat: FileStat) -> None:
-        self._run = run
-        self.request = request
-        self._stat = stat
-        self._after: FileStat | None = stat
-        self._over = False
-        self.failure: Exception | None = None
-
-    def after(self) -> FileStat | None:
-        """Return the stat after the last byte; None when the file was not read to its end."""
-        return self._after if self._over and self.failure is None else None
-
-    def _piece(self) -> tuple[memoryview | None, int, str]:
-        """Return the next piece, or None with code and reason at the end.
-
-        Raises:
-            AttemptFailed: the worker fell silent or ended.
-        """
-        run = self._run
-        try:
-            kind, code, flags, at, length = run._record()  # noqa: SLF001 - the two are one machine
-        except (WorkerSilentError, WorkerGoneError) as failure:
-            self.failure, self._over = failure, True
-            raise AttemptFailed(*_why_lost(failure, run._pool.silence)) from None  # noqa: SLF001
-        view = run._view()  # noqa: SLF001
-        if kind == _DATA:
-            return view[at : at + length], _OK, ""
-        self._over = True
-        if flags & _CHANGED:
-            self._after = read_stat(view, at)
-            at, length = at + STAT, length - STAT
-        return None, code, bytes(view[at : at + length]).decode(errors="replace")
-
-    def chunks(self) -> Iterator[memoryview]:
-        """Yield the content in order; a piece is valid until the next is asked for.
-
-        Raises:
-            AttemptFailed: after the last piece of a file that is not whole.
-        """
-        while not self._over:
-            piece, code, reason = self._piece()
-            if piece is not None:
-                yield piece
-            elif code != _OK:
-                raise AttemptFailed(_OUTCOMES[code] or Outcome.FAILED, reason)
-
-    def drain(self) -> None:
-        """What was not taken is gone; the worker's next record belongs to the next item."""
-        while not self._over:
-            try:
-                self._piece()
-            except AttemptFailed:
-                return

@@ -20,7 +20,7 @@ from enum import IntEnum, IntFlag
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 SLOT: Final = 1 << 20
 SLOTS: Final = 2
@@ -29,6 +29,7 @@ _SLOT_HEAD: Final = struct.Struct("<IIQQ")
 HEAD: Final = struct.Struct("<BBHI")
 STAT: Final = 256  # struct statx, as the kernel writes it
 ROOM: Final = SLOT - FIRST - HEAD.size - 8  # the longest record
+_TICK: Final = 0.5
 _CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -149,10 +150,16 @@ class Producer:
 
 
 class Consumer:
-    """The supervisor's side: an endless stream of records of a worker that is believed to be alive."""
+    """The supervisor's side: an endless stream of records of a worker that is believed to be alive.
+
+    Attributes:
+        idle: called at least every half second while nothing comes.
+        started: wall clock and CLOCK_BOOTTIME in ns when the slot at hand was begun.
+    """
 
     __slots__ = (
-        "_complete", "_end", "_events", "_free", "_held", "_position", "_slot", "_stalled", "shared", "started",
+        "_complete", "_end", "_events", "_free", "_held", "_position", "_slot", "_stalled", "idle", "shared",
+        "started",
     )  # fmt: skip
 
     def __init__(self, shared: Shared, *, events: int, free: int) -> None:
@@ -164,6 +171,7 @@ class Consumer:
         self._held = False
         self._complete = True
         self._stalled = False
+        self.idle: Callable[[], None] = lambda: None
         self.started = (0, 0)
 
     def record(self, silence: float) -> tuple[int, int, int, int, int]:
@@ -202,9 +210,8 @@ class Consumer:
     def _release(self) -> None:
         self._held = False
         base = self._slot * SLOT
-        self.shared.view[base : base + 4] = bytes(
-            4
-        )  # a later look must not take old records for new
+        # A later look must not take old records for new ones.
+        self.shared.view[base : base + 4] = bytes(4)
         try:
             os.write(self._free, b"\x01")
         except OSError:
@@ -222,8 +229,9 @@ class Consumer:
         seen = self._committed()
         while True:
             left = deadline - time.monotonic()
-            if poll.poll(max(0.0, min(left, silence / 4)) * 1000):
+            if poll.poll(max(0.0, min(left, silence / 4, _TICK)) * 1000):
                 return os.read(self._events, 1) != b""
+            self.idle()
             if (now := self._committed()) != seen:
                 seen, deadline = now, time.monotonic() + silence
             elif left <= 0:

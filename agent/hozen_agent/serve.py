@@ -12,8 +12,9 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from hozen_agent import walk
+from hozen_agent.endings import Fields
 from hozen_agent.ring import Kind, Producer
-from hozen_agent.worker import Fields, FileWorker
+from hozen_agent.worker import FileWorker
 
 if TYPE_CHECKING:
     from hozen_agent.safeopen import Opener

@@ -10,59 +10,32 @@ import errno
 import os
 import stat as modes
 import struct
-from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from hozen_agent import safeopen, sparse, syscalls, withheld
-from hozen_agent.ring import FIRST, HEAD, SLOT, STAT, Code, Flag, Kind, Producer
+from hozen_agent.content import Content
+from hozen_agent.endings import STATX
+from hozen_agent.ring import HEAD, STAT, Code, Flag, Kind
 
 if TYPE_CHECKING:
-    from hozen_agent.safeopen import Opener
+    from hozen_agent.endings import Fields
 
 SMALL: Final = 64 << 10  # read in one piece, stored in one record
 PSEUDO_MAX: Final = 16 << 20  # of a file the kernel makes as it is read
-FIELDS_MAX: Final = 16 << 20
-_DROP_EVERY: Final = 32 << 20
-_LEAST_ROOM: Final = 64 << 10
-_HEAD_LINES: Final = 64 << 10  # looked at for a private key
-_STAT: Final = struct.Struct("<28xHxx QQQ")  # mode, inode, size, blocks in struct statx
-_MTIME_AT: Final = 112
 _QUICK: Final = struct.Struct("<28xH10xQ88xQQ")  # mode, size, device (two numbers in one), mount id
 _WHOLE_ROOM: Final = HEAD.size + STAT + SMALL + STAT
 _STATX_FLAGS: Final = (
     syscalls.AT_EMPTY_PATH | syscalls.AT_NO_AUTOMOUNT | syscalls.AT_STATX_DONT_SYNC
 )
-_GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
-_REFUSED: Final = frozenset({errno.EACCES, errno.EPERM})
-
 # Plain numbers: an enumeration's attribute costs more than the read of a small file leaves.
 _WHOLE, _OK, _TRUNCATED = int(Kind.WHOLE), int(Code.OK), int(Code.TRUNCATED)
 _CHANGED, _ATIME = int(Flag.CHANGED), int(Flag.ATIME)
 
 
-class Fields(Enum):
-    """When the second field of each line is left out."""
+class FileWorker(Content):
+    """Answers file requests, one item after another."""
 
-    ALWAYS = "always"
-    IF_HASHED = "if hashed"
-
-
-class FileWorker:
-    """Answers file requests, one item after another.
-
-    Attributes:
-        opener: the way to each file.
-        out: the ring.
-    """
-
-    __slots__ = ("_dontcache", "_memory", "_view", "opener", "out")
-
-    def __init__(self, opener: Opener, out: Producer) -> None:
-        self.opener = opener
-        self.out = out
-        self._memory = out.shared.memory
-        self._view = out.shared.view
-        self._dontcache: dict[int, int] = {}
+    __slots__ = ()
 
     def items(  # noqa: PLR0915 - one loop without calls: this is where a million files cost their time
         self, paths: list[bytes], *, max_bytes: int, newest: bool
@@ -84,6 +57,7 @@ class FileWorker:
                     self.item(path, max_bytes=max_bytes, newest=newest)
                     continue
                 here, mount = path[:cut], opener.here_mount
+                self._keys = withheld.key_place(here)
                 pseudo = mount in opener.table.pseudo_ids
             try:
                 pinned = os.open(path[cut + 1 :] or b".", safeopen.PIN, dir_fd=directory)
@@ -115,7 +89,11 @@ class FileWorker:
                 except OSError:
                     self._pinned(pinned, path, max_bytes, newest=newest, metadata=False)
                     continue
-                if got and memory[data] in withheld.SUSPECT and self._is_key(at, data, got):
+                if (
+                    got
+                    and (memory[data] in withheld.SUSPECT or self._keys)
+                    and self._is_key(at, data, got)
+                ):
                     continue
                 later = data + got
                 if (
@@ -142,6 +120,7 @@ class FileWorker:
     ) -> None:
         """One request is answered by records, the last of them WHOLE or END."""
         parent, _, name = path.rpartition(b"/")
+        self._keys = withheld.key_place(parent)
         try:
             directory = self.opener.enter(parent)
             pinned = os.open(name or b".", safeopen.PIN, dir_fd=directory)
@@ -169,7 +148,7 @@ class FileWorker:
         except OSError as error:
             self._end_by(error, "stat")
             return
-        mode, _, size, blocks = _STAT.unpack_from(self._memory, at)
+        mode, _, size, blocks = STATX.unpack_from(self._memory, at)
         mount_id = int.from_bytes(self._view[at + 144 : at + 152], "little")
         if mount_id != self.opener.here_mount and self.opener.statx:
             try:
@@ -185,27 +164,6 @@ class FileWorker:
             self._end(Code.FAILED, "a file of the kernel that is not read by name", stat=at)
             return
         self._regular(pinned, at, size, blocks, max_bytes, newest=newest, pseudo=pseudo)
-
-    def _fields(self, pinned: int, fields: Fields) -> None:
-        """A passwd or shadow file gives its lines with a word in place of each hash; the hashes stay here."""
-        at = self.out.reserve(STAT)
-        try:
-            self.opener.stat_into(pinned, self.out.shared.address + at)
-            stat = bytes(self._view[at : at + STAT])
-            mode, *_ = _STAT.unpack_from(stat)
-            if not modes.S_ISREG(mode):
-                self._without_content(pinned, at, mode, metadata=False)
-                return
-            fd, _ = self.opener.content(pinned)
-            with open(fd, "rb", buffering=0) as file:
-                text = file.read(FIELDS_MAX) or b""
-        except OSError as error:
-            self._end_by(error, "open")
-            return
-        hashed = fields is Fields.ALWAYS or withheld.holds_hash(text)
-        self.out.put(Kind.BEGIN, Code.OK, Flag.DERIVED if hashed else 0, stat)
-        self._bytes(withheld.without_hashes(text) if hashed else text)
-        self.out.put(Kind.END, Code.OK, 0, b"")
 
     def _regular(
         self, pinned: int, at: int, size: int, blocks: int, max_bytes: int, *, newest: bool, pseudo: bool
@@ -239,7 +197,11 @@ class FileWorker:
                 return
         else:
             got = 0
-        if got and self._memory[data] in withheld.SUSPECT and self._is_key(at, data, got):
+        if (
+            got
+            and (self._memory[data] in withheld.SUSPECT or self._keys)
+            and self._is_key(at, data, got)
+        ):
             return
         later = data + got
         self.opener.stat_into(fd, self.out.shared.address + later)
@@ -277,219 +239,10 @@ class FileWorker:
 
     def _is_key(self, at: int, data: int, got: int) -> bool:
         """Return True when the content turned out to be a secret; then it is wiped and not stored."""
-        head = bytes(self._view[data : data + min(got, _HEAD_LINES)])
-        why = withheld.by_content(head)
+        head = bytes(self._view[data : data + min(got, SMALL)])
+        why = withheld.by_content(head, anywhere=self._keys)
         if not why:
             return False
         self._view[data : data + got] = bytes(got)
         self._end(Code.WITHHELD, why, stat=at)
         return True
-
-    def _stream(
-        self, fd: int, at: int, size: int, max_bytes: int, flags: int, *, newest: bool, pseudo: bool
-    ) -> None:  # fmt: skip
-        """A file beyond SMALL goes through the ring piece by piece, up to the size it had when it was opened."""
-        stat = bytes(self._view[at : at + STAT])
-        if self._secret_head(fd, at):
-            return
-        wanted = min(size, max_bytes)
-        start = size - wanted if newest else 0
-        self.out.put(Kind.BEGIN, Code.OK, flags, stat)
-        drop = not pseudo and self._must_drop(fd)
-        done, reason = self._copy(fd, start, wanted, stat, drop=drop)
-        code = Code.OK
-        if reason:
-            code = Code.TRUNCATED if done else Code.FAILED
-        elif done < wanted and not pseudo:
-            code, reason = (
-                Code.TRUNCATED,
-                f"the file ended at byte {start + done} of {size} while it was read",
-            )
-        elif pseudo and done == size:
-            code, reason = Code.TRUNCATED, f"bytes from {done} on are left out by the limit"
-        elif wanted < size:
-            gone = (0, start) if newest else (wanted, size)
-            code, reason = (
-                Code.TRUNCATED,
-                f"bytes {gone[0]} to {gone[1]} of {size} are left out by the limit",
-            )
-        self._finish(fd, stat, code, reason)
-
-    def _secret_head(self, fd: int, at: int) -> bool:
-        """Return True when the first bytes are those of a secret, whatever part was asked for."""
-        try:
-            head = os.pread(fd, 4096, 0)
-        except OSError:
-            return False  # the read proper will say why
-        why = withheld.by_content(head) if head and head[0] in withheld.SUSPECT else ""
-        if why:
-            self._end(Code.WITHHELD, why, stat=at)
-        return bool(why)
-
-    def _copy(
-        self, fd: int, start: int, wanted: int, stat: bytes, *, drop: bool
-    ) -> tuple[int, str]:
-        """Return how many bytes went into the ring and, after an error, the reason."""
-        out, done, dropped = self.out, 0, 0
-        while done < wanted:
-            room = out.limit - out.position - HEAD.size
-            if room < min(_LEAST_ROOM, wanted - done):
-                out.roll()
-                room = SLOT - FIRST - HEAD.size
-            at = out.position + HEAD.size
-            size = min(room & ~7, wanted - done)
-            try:
-                got = self._read_piece(fd, self._view[at : at + size], start + done, stat)
-            except OSError as error:
-                return done, f"read: {os.strerror(error.errno or 0)} at byte {start + done}"
-            if not got:
-                break
-            out.commit(Kind.DATA, Code.OK, 0, got)
-            done += got
-            if drop and done - dropped >= _DROP_EVERY:
-                os.posix_fadvise(fd, start, done, os.POSIX_FADV_DONTNEED)
-                dropped = done
-        if drop:
-            os.posix_fadvise(fd, start, done, os.POSIX_FADV_DONTNEED)
-        return done, ""
-
-    def _read_piece(self, fd: int, into: memoryview, offset: int, stat: bytes) -> int:
-        device = int.from_bytes(stat[136:144], "little")
-        flags = self._dontcache.get(device, syscalls.RWF_DONTCACHE)
-        try:
-            return os.preadv(fd, [into], offset, flags)
-        except OSError as error:
-            if error.errno in {errno.ESPIPE, errno.EOPNOTSUPP, errno.EINVAL} and flags:
-                self._dontcache[device] = 0
-                return os.preadv(fd, [into], offset)
-            raise
-
-    def _must_drop(self, fd: int) -> bool:
-        """Return whether pages are to be dropped by hand: no uncached reads here, and the host had none cached."""
-        st = os.fstat(fd)
-        device = os.major(st.st_dev) | os.minor(st.st_dev) << 32
-        if self._dontcache.get(device, 1):
-            return False
-        try:
-            return syscalls.cached_pages(fd) == 0
-        except OSError:
-            return False  # unknown: what the host keeps in memory is not thrown out
-
-    def _sparse(self, fd: int, at: int, size: int, max_bytes: int, flags: int) -> None:
-        """The extents of a sparse file go through the ring as a tar."""
-        stat = bytes(self._view[at : at + STAT])
-        if self._secret_head(fd, at):
-            return
-        try:
-            found, more = sparse.extents(fd, size)
-        except OSError:
-            self._stream(fd, at, size, max_bytes, flags, newest=False, pseudo=False)
-            return
-        kept = sparse.within(found, max_bytes)
-        held = sum(length for _, length in kept)
-        table = sparse.stored_map(kept, size)
-        mode, *_ = _STAT.unpack_from(stat)
-        mtime = int.from_bytes(stat[_MTIME_AT : _MTIME_AT + 8], "little", signed=True)
-        head = sparse.header("content", size=size, stored=len(table) + held, mode=mode, mtime=mtime)
-        self.out.put(Kind.BEGIN, Code.OK, flags | Flag.SPARSE, stat)
-        self._bytes(head + table)
-        for start, length in kept:
-            done, reason = self._copy(fd, start, length, stat, drop=False)
-            if done < length:
-                self._finish(
-                    fd,
-                    stat,
-                    Code.TRUNCATED,
-                    reason or f"the file became shorter at byte {start + done}",
-                )
-                return
-        self._bytes(sparse.padding(held) + sparse.end())
-        reason = ""
-        if more or held < sum(length for _, length in found):
-            beyond = sum(kept[-1]) if kept else 0
-            reason = f"data beyond byte {beyond} of {size} is left out by the limit"
-        self._finish(fd, stat, Code.TRUNCATED if reason else Code.OK, reason)
-
-    def _bytes(self, data: bytes) -> None:
-        for start in range(0, len(data), SLOT // 2):
-            self.out.put(Kind.DATA, Code.OK, 0, data[start : start + SLOT // 2])
-
-    def _finish(self, fd: int, stat: bytes, code: Code, reason: str) -> None:
-        """The item ends, with the second stat if it differs in size, inode, mtime or ctime."""
-        at = self.out.reserve(STAT + 4096)
-        try:
-            self.opener.stat_into(fd, self.out.shared.address + at)
-        except OSError:
-            self._end(code, reason)
-            return
-        later = bytes(self._view[at : at + STAT])
-        same = stat[32:48] == later[32:48] and stat[96:128] == later[96:128]
-        flags = 0 if same else Flag.CHANGED
-        self.out.put(Kind.END, code, flags, (b"" if same else later) + reason.encode()[:4096])
-
-    def _without_content(self, pinned: int, at: int, mode: int, *, metadata: bool) -> None:
-        """A link gives its target, a directory its names; a fifo, device or socket only its existence."""
-        stat = bytes(self._view[at : at + STAT])
-        if metadata:
-            self.out.put(Kind.END, Code.METADATA, Flag.STAT, stat)
-        elif modes.S_ISLNK(mode):
-            self._link(pinned, stat)
-        elif modes.S_ISDIR(mode):
-            self._directory(pinned, stat)
-        else:
-            kind = _SPECIAL.get(modes.S_IFMT(mode), "unknown kind")
-            self.out.put(
-                Kind.END, Code.SPECIAL, Flag.STAT, stat + f"not a regular file: {kind}".encode()
-            )
-
-    def _link(self, pinned: int, stat: bytes) -> None:
-        try:
-            target = os.readlink(b"", dir_fd=pinned)
-        except OSError as error:
-            self._end_by(error, "readlink")
-            return
-        self.out.put(Kind.BEGIN, Code.OK, Flag.LINK, stat)
-        self.out.put(Kind.DATA, Code.OK, 0, target)
-        self.out.put(Kind.END, Code.OK, 0, b"")
-
-    def _directory(self, pinned: int, stat: bytes) -> None:
-        """A directory that was asked for gives its names, each ended by NUL."""
-        try:
-            fd, _ = self.opener.content(pinned)
-        except OSError as error:
-            self._end_raw(error, "open directory", stat)
-            return
-        try:
-            names = os.listdir(fd)
-        except OSError as error:
-            self._end_raw(error, "list directory", stat)
-            return
-        finally:
-            os.close(fd)
-        self.out.put(Kind.BEGIN, Code.OK, Flag.DIRECTORY, stat)
-        self._bytes(b"".join(os.fsencode(name) + b"\0" for name in sorted(names)))
-        self.out.put(Kind.END, Code.OK, 0, b"")
-
-    def _end(self, code: Code, reason: str, *, stat: int = -1) -> None:
-        known = bytes(self._view[stat : stat + STAT]) if stat >= 0 else b""
-        flags = Flag.STAT if known else 0
-        self.out.put(Kind.END, code, flags, known + reason.encode()[:4096])
-
-    def _end_by(self, error: OSError, step: str, *, stat: int = -1) -> None:
-        self._end_raw(error, step, bytes(self._view[stat : stat + STAT]) if stat >= 0 else b"")
-
-    def _end_raw(self, error: OSError, step: str, stat: bytes) -> None:
-        number = error.errno or 0
-        code = (
-            Code.MISSING if number in _GONE else Code.DENIED if number in _REFUSED else Code.FAILED
-        )
-        reason = f"{step}: {os.strerror(number)}"
-        self.out.put(Kind.END, code, Flag.STAT if stat else 0, stat + reason.encode())
-
-
-_SPECIAL: Final = {
-    modes.S_IFIFO: "fifo",
-    modes.S_IFCHR: "character device",
-    modes.S_IFBLK: "block device",
-    modes.S_IFSOCK: "socket",
-}

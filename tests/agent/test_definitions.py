@@ -96,7 +96,7 @@ def test_a_bomb_of_aliases_nesting_or_size_is_refused_quickly() -> None:
         b"{a: " * 5000,
         b"x" * (definitions.MAX_BYTES + 1),
         b"- " * 100_000,
-        b"[a" + b",a" * 300_000 + b"]",
+        b"[a" + b",a" * 100_000 + b"]",
     ):
         with pytest.raises(UsageError):
             definitions.parse_yaml(bomb, what="bomb.yaml")

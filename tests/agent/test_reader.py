@@ -447,3 +447,16 @@ print(seen.private, *seen.notes, *notes, sep="\\n")
     assert "/shut denied" in out
     assert "no private view" in out
     assert "1 files of others were read without O_NOATIME" in out
+
+
+def test_the_session_ticks_while_a_worker_is_waited_for(evidence: Evidence) -> None:
+    import signal
+
+    ticks: list[float] = []
+    evidence.pool.tick = lambda: ticks.append(time.monotonic())
+    evidence.write("/a", b"a")
+    evidence.read(b"/a")
+    os.kill(_lanes(evidence)[0], signal.SIGSTOP)
+    [(attempt, _, _)] = evidence.read(b"/a")
+    assert attempt.outcome is Outcome.TIMED_OUT
+    assert len(ticks) >= 2
