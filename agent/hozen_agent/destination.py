@@ -72,6 +72,11 @@ def open_destination(
             hint="use a medium of your own, or --allow-local to accept it (the bundle will say so)",
         )
     limit = _probe(fd, str(path), volume_size)
+    if limit is not None and limit < LEAST_VOLUME:
+        raise CannotWriteError(
+            f"{path} takes files of at most {limit} bytes",
+            hint=f"raise the file size limit (ulimit -f) to {LEAST_VOLUME >> 10} KiB or more",
+        )
     try:
         state = os.fstatvfs(fd)
     except OSError as error:

@@ -46,7 +46,8 @@ def open_torn(path: Path) -> BinaryIO:
         NotVerifiableError: the system cannot open it.
     """
     start = first(path)
-    if (path.is_file() and path != start) or not start.is_file():
+    single = path.is_file() and not _NUMBERED.fullmatch(path.name)
+    if single or not start.is_file():
         return open_container(path)
     return io.BufferedReader(_Torn(list(_present(start))), _BUFFER)
 
