@@ -22,6 +22,8 @@ from hozen_agent.files import whole
 from hozen_agent.finder import Finder
 from hozen_agent.pool import ReaderPool
 from hozen_agent.reader import FileReader
+from hozen_agent.redact import Redactor
+from hozen_agent.sweep import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -107,6 +109,28 @@ def _attempt(line: str) -> Shown:
         if fields[key] is not None:
             fields[key] = base64.b64decode(fields[key])
     return Shown(**fields)
+
+
+@pytest.fixture
+def context_of() -> Iterator[Callable[..., Context]]:
+    """Make a context on directories of ours that play /proc and /; nothing of this machine is read through it."""
+    opened: list[int] = []
+
+    def make(proc: Path, root: Path | None = None) -> Context:
+        opened.extend(os.open(path, os.O_RDONLY | os.O_DIRECTORY) for path in (proc, root or proc))
+        return Context(
+            proc=opened[-2],
+            root=opened[-1],
+            sweep=sweep(opened[-2], utmp=b"/nonexistent"),
+            redactor=Redactor(),
+            files=lambda _: iter(()),
+            match=lambda _: iter(()),
+            note=lambda _: None,
+        )
+
+    yield make
+    for fd in opened:
+        os.close(fd)
 
 
 @pytest.fixture

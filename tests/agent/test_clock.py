@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hozen_agent import timex
+from hozen_agent.artifacts import clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
     from typing import Any as Shown  # conftest.Shown: tests are no package
+
+    from hozen_agent.context import Context
 
 COLLECT = "from hozen_agent.artifacts.clock import collect\nshow(collect(context(offset={})))\n"
 
@@ -45,6 +49,19 @@ def test_a_measured_offset_is_given_with_its_uncertainty(
         "milliseconds": -12.5,
         "uncertainty_ms": 3.0,
     }
+
+
+def test_the_family_completes_on_trees_with_gaps(
+    tmp_path: Path, context_of: Callable[..., Context]
+) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/localtime").symlink_to("/usr/share/zoneinfo/Asia/Tokyo")
+    record, texts = clock.collect(context_of(tmp_path))
+    (line,) = record.data or ()
+    found = json.loads(bytes(line))
+    assert found["zone"]["file"] == "/usr/share/zoneinfo/Asia/Tokyo"
+    assert found["boot_id"] is None
+    assert b"ERRORS.jsonl" in b"".join(bytes(piece) for piece in texts.data or ())
 
 
 def test_reading_the_discipline_sets_nothing() -> None:

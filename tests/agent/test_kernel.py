@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hozen_agent.artifacts import kernel
 from hozen_agent.entries import read_entries
 from hozen_agent.kernelrecords import kernel_record, parse_modules, taint_flags
 from hozen_hashes.jsonl import dump_line
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
     from typing import Any as Shown  # conftest.Shown: tests are no package
+
+    from hozen_agent.context import Context
 
 MODULES = (
     b"nf_tables 311296 2 nft_chain_nat,nft_compat, Live 0x0000000000000000\n"
@@ -109,6 +112,28 @@ show(kernel.collect(context()))
         errors = [json.loads(line)["error"] for line in file.read().splitlines()]
     assert "proc/1/mountinfo" in names
     assert set(errors) <= {"ENOENT", "EACCES", "EPERM", "EIO", "EINVAL"}
+
+
+def test_the_family_completes_on_trees_with_gaps(
+    tmp_path: Path, context_of: Callable[..., Context]
+) -> None:
+    proc, root = tmp_path / "p", tmp_path / "r"
+    (proc / "1").mkdir(parents=True)
+    (proc / "cmdline").write_bytes(b"quiet rd.luks.password=Zq7pl4nt\n")
+    (proc / "modules").write_bytes(MODULES)
+    (proc / "1/mounts").write_bytes(b"x /proc/sys/fs/binfmt_misc binfmt_misc rw 0 0\n")
+    (root / "sys/module/ghost").mkdir(parents=True)
+    (root / "sys/module/ghost/initstate").write_bytes(b"live\n")
+    (root / "proc/sys/fs/binfmt_misc").mkdir(parents=True)
+    (root / "proc/sys/fs/binfmt_misc/evil").write_bytes(b"enabled\ninterpreter /tmp/x\n")
+    raw, parsed = kernel.collect(context_of(proc, root))
+    data = b"".join(bytes(piece) for piece in raw.data or ())
+    assert b"Zq7pl4nt" not in data
+    assert raw.redacted == {"password": 1}
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        assert "proc/sys/fs/binfmt_misc/evil" in tar.getnames()
+    (line,) = parsed.data or ()
+    assert json.loads(bytes(line))["module_views"]["only_in_sys"] == ["ghost"]
 
 
 def test_entries_say_file_link_or_error(tmp_path: Path) -> None:

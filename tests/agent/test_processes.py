@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hozen_agent import exehash, procparse
+from hozen_agent.artifacts import processes
 from hozen_agent.deep import DeepPass, Seen
 from hozen_agent.exehash import ExeHashes
 from hozen_agent.procrecords import process_records
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
     from typing import Any as Shown  # conftest.Shown: tests are no package
+
+    from hozen_agent.context import Context
 
 
 PLANT = "Zq7pl4ntXk93vWm"
@@ -252,6 +255,36 @@ def test_a_program_beyond_the_size_or_the_time_is_named_not_hashed(tmp_path: Pat
     assert "time" in slow.reason
     assert whole.sha256 == sha256(b"x" * 100).hexdigest()
     assert whole.links == 1
+
+
+def test_the_family_completes_on_a_procfs_with_gaps(
+    tmp_path: Path, context_of: Callable[..., Context]
+) -> None:
+    fake_process(tmp_path)
+    (tmp_path / "9/fd/3").symlink_to("socket:[5]")
+    (tmp_path / "9/fd/4").symlink_to("/tmp/x")
+    (tmp_path / "9/cmdline").write_bytes(b"x\0--password=Zq7pl4nt\0")
+    found = list(processes.collect(context_of(tmp_path)))
+    data = [b"".join(bytes(piece) for piece in attempt.data or ()) for attempt in found]
+    assert [attempt.kind for attempt in found] == ["snapshot", "snapshot", "record"]
+    assert b"Zq7pl4nt" not in b"".join(data)
+    assert found[1].unredacted is not None
+    assert b"Zq7pl4nt" in b"".join(bytes(piece) for piece in found[1].unredacted())
+    (record,) = (json.loads(line) for line in data[2].splitlines())
+    assert record["exe_reason"]
+    assert record["open_files"] == 2
+
+
+def test_a_process_list_that_cannot_be_read_again_is_a_failed_attempt(
+    tmp_path: Path, context_of: Callable[..., Context], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: int) -> list[int]:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(processes, "pids_now", refuse)
+    *_, last = processes.collect(context_of(tmp_path))
+    assert last.outcome == "failed"
+    assert "Input/output error" in last.reason
 
 
 def swept(*entries: tuple[bytes, bytes]) -> Sweep:
