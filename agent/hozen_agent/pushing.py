@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from hozen_agent import custody, proofs
 from hozen_agent.courier import Courier
 from hozen_agent.enrolment import load_enrolment
+from hozen_agent.logwatch import watch
 from hozen_agent.parcel import Parcel, read_parcel
 from hozen_agent.replies import API, PATIENCE, RefusedError, receipt_of
 from hozen_agent.uploading import Upload
@@ -107,7 +108,7 @@ def push(
         QuarantinedError: the collector's check failed.
         TryAgainError: the transfer or the check did not end; the same call goes on.
         DeniedError: the collector refuses this computer or case.
-        MismatchError, SignatureError, FormatError: the receipt is not for this bundle.
+        MismatchError, SignatureError, FormatError: the receipt is not for this bundle, or the log was rewritten.
         UsageError, NotVerifiableError: the container cannot be read.
         CannotWriteError: the receipt cannot be kept; the collector has the bundle.
     """
@@ -122,6 +123,7 @@ def push(
         verified, files = found
         directory = proofs.keep_receipt(parcel.proofs, files, verified)
         events = _push_events(courier, parcel)
+        watch(courier, verified.signed)
     finally:
         courier.close()
     return Pushed(parcel=parcel, receipt=verified, directory=directory, known=known, events=events)

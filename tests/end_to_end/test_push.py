@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import dataclasses
 import hashlib
 import io
 import json
@@ -28,6 +29,7 @@ from hozen_agent.courier import Courier
 from hozen_agent.tokens import Token, parse_token
 from hozen_collector.commands import work
 from hozen_hashes import cms, readme_verify
+from hozen_hashes.checkpoint import read_checkpoint, sign_checkpoint
 from hozen_hashes.errors import (
     DeniedError,
     FormatError,
@@ -38,6 +40,7 @@ from hozen_hashes.errors import (
 )
 from hozen_hashes.identity import new_one_capture
 from hozen_hashes.jsonl import dump_line
+from hozen_hashes.note import SigningKey
 from hozen_hashes.receipt import parse_statement
 from hozen_hashes.records import ItemRecord
 from hozen_hashes.writer import BundleWriter
@@ -515,6 +518,25 @@ def test_a_collector_that_is_killed_and_started_again_gets_the_rest(
         first.process.kill()
 
 
+def test_a_push_that_was_killed_goes_on(
+    enrolled: Enrolment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploading, "LARGEST", 128 << 10)
+    bundle = make_bundle(tmp_path, size=1_000_000)
+
+    def die(size: int, _total: int) -> None:
+        if size > 400_000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pushing.push(enrolled, bundle.path, progress=pushing.Progress(sent=die))
+    begun: list[int] = []
+    told = pushing.Progress(sent=lambda size, _total: begun.append(size))
+    assert pushing.push(enrolled, bundle.path, progress=told).receipt.accepted
+    assert begun[0] > 400_000
+    assert list((enrolled.directory / "uploads").iterdir()) == []
+
+
 # -- whom we believe --------------------------------------------------------------------------------------------------
 
 
@@ -584,6 +606,29 @@ def test_a_used_token_and_a_second_enrolment_are_refused(served: Served, tmp_pat
 def test_state_is_for_its_owner_only(enrolled: Enrolment) -> None:
     for path in (enrolled.directory, enrolled.directory.parent, *enrolled.directory.iterdir()):
         assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_the_log_must_contain_what_it_stated_before(
+    served: Served, enrolled: Enrolment, tmp_path: Path
+) -> None:
+    pushing.push(enrolled, make_bundle(tmp_path).path)
+    kept = enrolled.directory / "checkpoint"
+    first = kept.read_bytes()
+    pushing.push(enrolled, make_bundle(tmp_path).path)
+    assert kept.read_bytes() != first
+    log = SigningKey.parse((served.root / "keys" / "log.key").read_bytes())
+    true, _ = read_checkpoint(kept.read_bytes())
+    other = dataclasses.replace(true, root=bytes(32))
+    for false in (
+        other,
+        dataclasses.replace(other, size=true.size - 1),
+        dataclasses.replace(true, size=true.size + 9),
+    ):
+        kept.write_bytes(sign_checkpoint(false, [log]))
+        with pytest.raises(SignatureError, match="does not contain what it had stated"):
+            pushing.push(enrolled, make_bundle(tmp_path).path)
+    kept.write_bytes(first)
+    pushing.push(enrolled, make_bundle(tmp_path).path)
 
 
 # -- what a capture asks ----------------------------------------------------------------------------------------------
