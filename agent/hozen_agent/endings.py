@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Final
 
 from hozen_agent import withheld
 from hozen_agent.ring import SLOT, STAT, Code, Flag, Kind
+from hozen_agent.safeopen import RefusedError
 
 if TYPE_CHECKING:
     from hozen_agent.ring import Producer
     from hozen_agent.safeopen import Opener
 
-FIELDS_MAX: Final = 16 << 20
+FIELDS_MAX: Final = 4 << 20
+FIELDS_HEAD: Final = 64 << 10  # looked at for a key
 STATX: Final = struct.Struct("<28xHxx QQQ")  # mode, inode, size, blocks in struct statx
 _GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR})
 _REFUSED: Final = frozenset({errno.EACCES, errno.EPERM})
@@ -63,16 +65,28 @@ class Answers:
             if not modes.S_ISREG(mode):
                 self._without_content(pinned, at, mode, metadata=False)
                 return
+            mount_id = int.from_bytes(stat[144:152], "little")
+            if mount_id != self.opener.here_mount and self.opener.statx:
+                self.opener.crossed(mount_id)
             fd, _ = self.opener.content(pinned)
-            with open(fd, "rb", buffering=0) as file:
-                text = file.read(FIELDS_MAX) or b""
+            with open(fd, "rb") as file:
+                text = file.read(FIELDS_MAX + 1)
         except OSError as error:
             self._end_by(error, "open")
             return
+        except RefusedError as refusal:
+            self._end(Code.FAILED, str(refusal))
+            return
+        why = withheld.by_content(text[:FIELDS_HEAD])
+        if why:
+            self.out.put(Kind.END, Code.WITHHELD, Flag.STAT, stat + why.encode())
+            return
+        reason = f"bytes beyond {FIELDS_MAX} are left out" if len(text) > FIELDS_MAX else ""
+        text = text[:FIELDS_MAX]
         hashed = fields is Fields.ALWAYS or withheld.holds_hash(text)
         self.out.put(Kind.BEGIN, Code.OK, Flag.DERIVED if hashed else 0, stat)
         self._bytes(withheld.without_hashes(text) if hashed else text)
-        self.out.put(Kind.END, Code.OK, 0, b"")
+        self.out.put(Kind.END, Code.TRUNCATED if reason else Code.OK, 0, reason.encode())
 
     def _without_content(self, pinned: int, at: int, mode: int, *, metadata: bool) -> None:
         """A link gives its target, a directory its names; a fifo, device or socket only its existence."""

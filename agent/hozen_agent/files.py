@@ -80,22 +80,38 @@ def capture(
     ctx: Context, *, artifact: str, definition: str, personal: str, expected: tuple[bytes, ...] = (),
     newest: bool = False, passed_over: tuple[bytes, ...] = (),
 ) -> Iterator[Attempt]:  # fmt: skip
-    """Yield an attempt for every file of a definition, and for each expected one even if it is missing.
+    """Yield an attempt for every file of one of Hozen's definitions; the rest as `capture_patterns`."""
+    yield from capture_patterns(
+        ctx,
+        artifact=artifact,
+        patterns=definitions.own(definition),
+        personal=personal,
+        expected=expected,
+        newest=newest,
+        passed_over=passed_over,
+    )
+
+
+def capture_patterns(
+    ctx: Context, *, artifact: str, patterns: Iterable[str], personal: str, expected: tuple[bytes, ...] = (),
+    newest: bool = False, passed_over: tuple[bytes, ...] = (),
+) -> Iterator[Attempt]:  # fmt: skip
+    """Yield an attempt for every file that the patterns name, and for each expected one even if it is missing.
 
     Args:
         ctx: the surroundings.
         artifact: in whose name.
-        definition: name in definitions/index.json.
+        patterns: as in a definition, with %%users.homedir%%.
         personal: class of the content.
         expected: paths whose absence is a finding of its own.
         newest: newest files first, and the end of a file that is too long.
         passed_over: prefixes that another artifact captures.
     """
-    patterns = definitions.expand(definitions.own(definition), homes(ctx))
+    wanted = definitions.expand(patterns, homes(ctx))
     left = dict.fromkeys(expected)
 
     def paths() -> Iterator[bytes]:
-        for path in found(ctx, (*patterns, *expected), newest=newest):
+        for path in found(ctx, (*wanted, *expected), newest=newest):
             left.pop(path, None)
             if not path.startswith(passed_over):
                 yield path

@@ -54,3 +54,15 @@ def test_what_must_be_there_and_is_not_is_missing(evidence: Evidence) -> None:
     found = evidence.collect("accounts")
     for path in (b"/etc/passwd", b"/etc/group", b"/etc/shadow", b"/etc/sudoers"):
         assert found[path][0][0].outcome is Outcome.MISSING
+
+
+def test_a_key_or_too_much_under_the_name_of_passwd_is_treated_as_what_it_is(
+    evidence: Evidence,
+) -> None:
+    evidence.write("/srv/passwd", b"-----BEGIN PRIVATE KEY-----\nSECRET")
+    [(attempt, data, _)] = evidence.read(b"/srv/passwd")
+    assert (attempt.withheld, data) == ("private_key", b"")
+    evidence.write("/srv/group", (b"a" * 500 + b":x:1:\n") * 10_000)
+    [(attempt, data, failure)] = evidence.read(b"/srv/group")
+    assert len(data) == 4 << 20
+    assert failure.outcome is Outcome.TRUNCATED
