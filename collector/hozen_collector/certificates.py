@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-_MAX_NAME: Final = 200
+_MAX_NAME: Final = 64  # RFC 5280 upper bound; a statement has room for it however it is spelled
 
 
 def fingerprint(certificate: x509.Certificate) -> str:
@@ -22,7 +22,7 @@ def fingerprint(certificate: x509.Certificate) -> str:
 
 
 def common_name(certificate: x509.Certificate) -> str:
-    """Give the first common name of the subject as one printable line of at most 200 characters, or `unnamed`."""
+    """Give the first common name of the subject as one printable line of at most 64 characters, or `unnamed`."""
     try:
         found = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
     except ValueError:

@@ -13,6 +13,7 @@ from hozen_collector import durable, leaves
 from hozen_collector.certificates import common_name, fingerprint, nanoseconds
 from hozen_collector.clock import now_ns
 from hozen_collector.index.models import Container, Custody, Start
+from hozen_collector.intake.declared import is_case
 from hozen_collector.problem import RefusedError
 from hozen_hashes import cms
 from hozen_hashes.digest import sha256_hex
@@ -73,7 +74,7 @@ def read_start(bundle: str, segment: bytes, signature: bytes) -> Announced:
         signature=signature,
         signed=signed,
         first_key=str(first.get("key")),
-        case=number if isinstance(number, str) and number else None,
+        case=number if isinstance(number, str) and is_case(number) else None,
     )
 
 

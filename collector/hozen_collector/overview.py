@@ -13,6 +13,7 @@ from hozen_collector import leaves
 from hozen_collector.index.models import Agent, Container, Custody, Job, Receipt, Upload
 from hozen_collector.intake import store
 from hozen_collector.jobs import FAILED
+from hozen_collector.web.words import words_in
 from hozen_hashes.checkpoint import read_checkpoint
 from hozen_hashes.errors import BadDataError
 from hozen_hashes.names import rfc3339
@@ -87,29 +88,36 @@ class Overview:
         """Give the documented JSON form."""
         return {"format": "hozen-collector-status/1", **asdict(self)}
 
-    def lines(self) -> list[str]:
-        """Give the form for a terminal; foreign text is made harmless."""
-        counts = {
-            "agents": self.agents,
-            "accepted": self.accepted_count,
-            "quarantined": self.quarantined_count,
-            "uploads": len(self.uploads),
-        }
+    def lines(self, language: str) -> list[str]:
+        """Give the form for a terminal in `ja` or `en`; foreign text is made harmless."""
+        w = words_in(language)
         found = [
-            f"log {self.origin}: {self.checkpoint_size} leaves, root {self.checkpoint_root}",
-            "  ".join(f"{name}: {count}" for name, count in counts.items()),
+            f"{w['log']} {self.origin}: {self.checkpoint_size}  {w['root']} {self.checkpoint_root or '-'}",
+            f"{w['agents']}: {self.agents}",
         ]
-        for held in [*self.quarantined, *self.accepted]:
-            found.append(
-                f"{held.state}  {held.word}  {held.case}  {held.bundle}  seal {held.seal or '-'}"
-            )
-            found.extend(f"    {reason['en']}" for reason in held.reasons[:5])
+        for title, count, rows in (
+            (w["quarantine"], self.quarantined_count, self.quarantined),
+            (w["bundles"], self.accepted_count, self.accepted),
+        ):
+            found.append(f"{title}: {count}")
+            for held in rows:
+                found.extend(_told(held, w, language))
+        found.append(f"{w['uploads']}: {len(self.uploads)}")
         found.extend(
-            f"{one.state}  {one.offset}/{one.length}  {one.case}  {one.bundle}"
+            f"  {w[one.state]}  {one.offset}/{one.length}  {one.case}  {one.bundle}"
             for one in self.uploads
         )
-        found.extend(f"failed job: {error}" for error in self.failed_jobs)
+        found.extend(f"{w['failed']}: {error}" for error in self.failed_jobs)
         return [safe_text(line) for line in found]
+
+
+def _told(held: Held, w: dict[str, str], language: str) -> list[str]:
+    vouched = "" if held.vouched else f"  ({w['not_vouched']})"
+    return [
+        f"  {w[held.word]}{vouched}  {w['case']} {held.case}  {held.bundle}",
+        f"      {w['seal']} {held.seal or '-'}",
+        *(f"      {w['reasons']}: {reason[language]}" for reason in held.reasons[:5]),
+    ]
 
 
 def overview(layout: Layout, index: Index) -> Overview:

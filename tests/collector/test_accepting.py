@@ -97,6 +97,14 @@ def test_a_signer_that_nobody_vouches_for_is_accepted_and_said_to_be(
     assert tools.sql(running.root, query, ours.sha256) == [(1, "match")]
 
 
+def test_the_longest_words_fit_into_a_statement(client: Any, running: Any, tools: Any) -> None:
+    case, name = "案" * 133, "署" * 64
+    bundle = tools.make_bundle(new_one_capture(name))
+    assert client.push(bundle, case=case)["state"] == "accepted"
+    [statement] = events(running.root, tools, bundle.bundle_id)
+    assert (statement.case, statement.signer) == (case, name)
+
+
 def test_a_laptop_may_push_what_another_host_has_sealed(
     client: Any, running: Any, tools: Any
 ) -> None:

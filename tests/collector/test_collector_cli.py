@@ -15,6 +15,9 @@ from click.testing import CliRunner
 from hozen_collector.commands.collector import collector
 from hozen_collector.commands.work import _check_host
 from hozen_collector.identity.tokens import parse_token
+from hozen_collector.index.engine import Index
+from hozen_collector.layout import Layout
+from hozen_collector.overview import overview
 from hozen_hashes.errors import UsageError
 from hozen_hashes.note import parse_vkey
 
@@ -92,7 +95,12 @@ def test_status_tells_people_and_programs_what_is_there(
     assert bundle.seal in [held["seal"] for held in found["accepted"]]
     text = run("status", str(running.root)).stdout
     assert bundle.bundle_id in text
-    assert "accepted: 1" in text
+    assert "Bundles received: 1" in text
+    index = Index(running.root / "collector.sqlite")
+    japanese = "\n".join(overview(Layout(running.root), index).lines("ja"))
+    index.close()
+    assert "受領したバンドル: 1" in japanese
+    assert "一致" in japanese
 
 
 def test_a_directory_that_is_no_collector_is_said_to_be_none(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from hozen_collector.layout import Layout, existing
 from hozen_collector.server import Address, parse_address
 from hozen_collector.server import serve as run_server
 from hozen_config.settings import CollectorSettings, load_collector_settings
-from hozen_hashes.cli import emit_json, pick, say, tell
+from hozen_hashes.cli import emit_json, lang, pick, say, tell
 from hozen_hashes.errors import CannotWriteError, UsageError
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def status(directory: Path, *, as_json: bool) -> None:
     if as_json:
         emit_json(found.as_json())
         return
-    for line in found.lines():
+    for line in found.lines(str(lang())):
         say(line)
 
 

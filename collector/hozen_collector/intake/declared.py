@@ -16,7 +16,7 @@ KINDS: Final = ("bundle", "partial", "encrypted")
 _HASH: Final = re.compile(r"[0-9a-f]{64}")
 _FILENAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _KEY: Final = re.compile(r"[!-+\--~]{1,64}")
-_MAX_CASE: Final = 200
+_MAX_CASE: Final = 400  # bytes of UTF-8: a statement has room for it however it is spelled
 _REQUIRED: Final = "Upload-Metadata needs bundle, case, seal, sha256, filename and kind."
 
 
@@ -94,6 +94,11 @@ def _checked(declared: Declared) -> Declared:
         raise FormatError(
             "filename is not a plain file name", hint="Letters, digits, '.', '_' and '-'."
         )
-    if not 1 <= len(declared.case) <= _MAX_CASE or not declared.case.isprintable():
-        raise FormatError("case is empty, too long, or has control characters")
+    if not is_case(declared.case):
+        raise FormatError("case is empty, longer than 400 bytes, or has control characters")
     return declared
+
+
+def is_case(text: str) -> bool:
+    """Give whether a text can be the case number of a statement."""
+    return text.isprintable() and 1 <= len(text.encode("utf-8", "replace")) <= _MAX_CASE
