@@ -19,9 +19,8 @@ PACKAGES = (
 )
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 FILE_WALL, FUNCTION_WALL = 400, 60
-# Who may name the module `socket`: the courier speaks to the collector, netlink asks the kernel, and the settings of
-# an own socket family need its constants.
-SOCKET_USERS = {"courier.py", "netlink.py", "sockdiag.py"}
+# Who may name the module `socket`: the courier speaks to the collector, and netlink asks the kernel.
+SOCKET_USERS = {"courier.py", "netlink.py"}
 # Law M01: words of programs and calls that would change the examined host.
 CHANGES_THE_HOST = {
     "shutdown", "reboot", "poweroff", "halt", "systemctl", "service", "iptables", "nft", "ufw", "ifconfig", "kill",
