@@ -1,4 +1,4 @@
-"""Sees that the collector's log only grows: its newest checkpoint contains every one we saw (log-v1 §7, RFC 9162 §2.1.4).
+"""Sees that the collector's log only grows: its newest checkpoint contains those we saw (log-v1 §7, RFC 9162 §2.1.4).
 
 The newest one is kept beside the enrolment. A log that was rewritten, restored from a backup, or shown to us in another
 version than to others cannot prove that it contains what we hold.
