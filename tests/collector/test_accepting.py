@@ -98,7 +98,7 @@ def test_a_signer_that_nobody_vouches_for_is_accepted_and_said_to_be(
 
 
 def test_the_longest_words_fit_into_a_statement(client: Any, running: Any, tools: Any) -> None:
-    case, name = "案" * 133, "署" * 64
+    case, name = "案" * 133, "署" * 21
     bundle = tools.make_bundle(new_one_capture(name))
     assert client.push(bundle, case=case)["state"] == "accepted"
     [statement] = events(running.root, tools, bundle.bundle_id)
