@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from hozen_hashes.opened import Member, OpenBundle
 
-_ROWS: Final = re.compile(r"hozen/files/[0-9]{6,10}\.jsonl")
+_ROWS: Final = re.compile(r"hozen/files/(?:[0-9]{6}|[1-9][0-9]{6,9})\.jsonl")
 _BUNDLE_JSON: Final = "hozen/bundle.json"
 _MAX_JSON: Final = 1 << 20
 HEAD: Final = 4096

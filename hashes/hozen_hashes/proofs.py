@@ -21,7 +21,8 @@ _OPERATOR: Final = re.compile(r"operator\.p7s|statement\.txt")
 
 def proofs_directory(bundle: Path) -> Path:
     """Return where the proofs of a bundle lie, whether or not the directory is there."""
-    return bundle.with_name(_ENDINGS.sub("", bundle.name) + ".proofs")
+    bundle = bundle.absolute() if bundle.name not in {"", ".."} else bundle.resolve()
+    return bundle.parent / (_ENDINGS.sub("", bundle.name) + ".proofs")
 
 
 def read_receipt(folder: Path) -> dict[str, bytes]:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     Sidecar = Iterable[tuple[str, Iterator[bytes]]]
 
-_MEMBER: Final = re.compile(r"hozen/journal/([0-9]{6,10})\.(jsonl|sig|pub)")
-_BESIDE: Final = re.compile(r"([0-9]{6,10})\.(jsonl|sig|pub|files\.jsonl)")
+_MEMBER: Final = re.compile(r"hozen/journal/([0-9]{6}|[1-9][0-9]{6,9})\.(jsonl|sig|pub)")
+_BESIDE: Final = re.compile(r"([0-9]{6}|[1-9][0-9]{6,9})\.(jsonl|sig|pub|files\.jsonl)")
 _START: Final = "hozen/start.p7s"
 _MAX_SMALL: Final = 1 << 20
 WHOLE, PREFIX = "whole", "prefix"

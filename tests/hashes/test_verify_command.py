@@ -278,6 +278,26 @@ def test_extract_keeps_nothing_of_a_bundle_that_was_changed(
     assert not target.exists()
 
 
+@pytest.mark.parametrize(("name", "count"), [("good", 8), ("evidence-flipped", 0)])
+def test_extract_as_json_has_files_and_verification(
+    name: str, count: int, hozen: Callable[..., Ran], tmp_path: Path
+) -> None:
+    code, out, _ = hozen("extract", "--json", vector(name), "--to", tmp_path / "work")
+    document = json.loads(out)
+    assert len(document["files"]) == count
+    assert (document["verification"]["integrity"] == "match") == (code == 0)
+
+
+def test_a_bundle_is_found_from_inside_its_directory(
+    hozen: Callable[..., Ran], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with zipfile.ZipFile(vector("good")) as archive:
+        archive.extractall(tmp_path)
+    monkeypatch.chdir(tmp_path / EXPECTED["bundle_id"])
+    for name in (".", "..", "../" + EXPECTED["bundle_id"]):
+        assert hozen("verify", name, *ROOT, "--at", "2026-12-01T00:00:00Z")[0] == 0
+
+
 def test_extract_never_writes_into_a_directory_that_holds_something(
     hozen: Callable[..., Ran], tmp_path: Path
 ) -> None:

@@ -68,25 +68,39 @@ def extract(
     with open_bundle(bundle, stdin=sys.stdin.buffer, identities=identities) as opened:
         report, written = extract_verified(opened, NewFolder(target), items, at=datetime.now(UTC))
     if report.integrity is not Word.MATCH:
-        return _refused(report, bundle, words)
+        written = []
+        if not as_json:
+            _show(report, bundle, words)
+        cli.error(words.text("extract-nothing"))
+    if as_json:
+        cli.emit_json(_document(report, target, written))
+    if report.integrity is not Word.MATCH:
+        return report.exit_code
     payload = [one for one in written if one.startswith("data/")]
     found = {int(match[1]) for one in payload if (match := ITEM.match(one))}
     for number in sorted(set(items) - found):
         cli.warn(words.text("extract-no-bytes", item=number))
-    if as_json:
-        document = {"bundle_id": report.bundle_id, "to": str(target), "files": written}
-        cli.emit_json({"format": "hozen-extraction/1", **document})
-    else:
+    if not as_json:
         cli.say(words.text("extract-done", count=len(payload), to=str(target)))
         cli.tell(words.text("unverifiable-origin"))
     return 0
 
 
-def _refused(report: VerificationReport, bundle: str, words: Words) -> int:
-    """Show why nothing was kept; return the verdict's exit code."""
+def _show(report: VerificationReport, bundle: str, words: Words) -> None:
+    """Show why nothing was kept."""
     from hozen_hashes.commands import verifytext
 
     for line in verifytext.lines(report, words, name=bundle, everything=False):
         cli.say(line)
-    cli.error(words.text("extract-nothing"))
-    return report.exit_code
+
+
+def _document(report: VerificationReport, target: Path, written: list[str]) -> dict[str, object]:
+    from hozen_hashes.verify.asjson import as_json
+
+    return {
+        "format": "hozen-extraction/1",
+        "bundle_id": report.bundle_id,
+        "to": str(target),
+        "files": written,
+        "verification": as_json(report),
+    }

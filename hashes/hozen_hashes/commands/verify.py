@@ -151,7 +151,6 @@ def check(bundle: str, request: Request) -> VerificationReport:
         seal=request.seal,
         log_keys=request.log_keys,
         receipt=receipt,
-        receipt_named=request.receipt is not None,
         custody={} if beside is None else proofs.read_custody(beside),
         attachments={} if beside is None else proofs.read_attachments(beside),
         operator={} if beside is None else proofs.read_operator(beside),

@@ -22,7 +22,6 @@ class Anchors:
         seal: the root digest as it was written down, 64 lower-case hexadecimal digits.
         log_keys: keys of transparency logs.
         receipt: files of a receipt directory by name; None when there is none.
-        receipt_named: the caller named the receipt; otherwise it was found beside the bundle.
         custody: files of `custody/` by name, in any order.
         attachments: SHA-256 of each file in `attachments/`, by its name.
         operator: `operator.p7s` and `statement.txt` by name.
@@ -33,13 +32,7 @@ class Anchors:
     seal: str | None = None
     log_keys: tuple[VerifierKey, ...] = ()
     receipt: Mapping[str, bytes] | None = None
-    receipt_named: bool = False
     custody: Mapping[str, bytes] = field(default_factory=dict)
     attachments: Mapping[str, str] = field(default_factory=dict)
     operator: Mapping[str, bytes] = field(default_factory=dict)
     operator_expected: bool = False
-
-    @property
-    def given(self) -> bool:
-        """Whether anything from outside can vouch for who made the bundle."""
-        return bool(self.roots or self.log_keys)

@@ -33,8 +33,8 @@ MAX_KEPT: Final = 1 << 20
 _UNRECORDED: Final = frozenset({
     "bag-info.txt", BUNDLE_JSON, START, MANIFEST, SEALED, SIGNATURE,
 })  # fmt: skip
-_JOURNAL: Final = re.compile(r"hozen/journal/([0-9]{6,10})\.(jsonl|sig|pub)")
-_ROWS: Final = re.compile(r"hozen/files/([0-9]{6,10})\.jsonl")
+_JOURNAL: Final = re.compile(r"hozen/journal/([0-9]{6}|[1-9][0-9]{6,9})\.(jsonl|sig|pub)")
+_ROWS: Final = re.compile(r"hozen/files/([0-9]{6}|[1-9][0-9]{6,9})\.jsonl")
 _MAX_SMALL: Final = 4096  # a P-256 key or signature is below 200 bytes
 
 
