@@ -6,15 +6,16 @@ import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hozen_agent import sparse
 from hozen_agent.artifacts import sessions
 from hozen_agent.context import Context, FileRequest
-from hozen_agent.items import Attempt, Outcome
+from hozen_agent.items import Attempt, AttemptFailed, Outcome
 from hozen_agent.redact import Redactor
 from hozen_agent.sweep import Sweep
 from hozen_agent.utmp import LAYOUTS
-from hozen_hashes.errors import FormatError
 from hozen_hashes.jsonl import parse_object
 
 if TYPE_CHECKING:
@@ -141,6 +142,31 @@ def test_a_sparse_lastlog_is_parsed_from_its_extents(
     assert [row["uid"] for row in rows] == [7, 1_000_000_000]
 
 
-def test_an_archive_of_another_form_is_refused() -> None:
-    with pytest.raises(FormatError):
-        list(sessions.sparse_extents(b"no tar" * 500))
+def sparse_archive(extents: list[tuple[int, int]], size: int) -> bytes:
+    data = sparse.stored_map(extents, size) + b"".join(
+        bytes([65 + n % 26]) * length for n, (_, length) in enumerate(extents)
+    )
+    head = sparse.header("x", size=size, stored=len(data), mode=0o644, mtime=0)
+    return head + data + sparse.padding(len(data)) + sparse.end()
+
+
+@given(st.lists(st.tuples(st.integers(1, 10**12), st.integers(1, 900)), min_size=1, max_size=30))
+def test_the_extents_of_a_sparse_archive_come_back(gaps: list[tuple[int, int]]) -> None:
+    extents, at = [], 0
+    for gap, length in gaps:
+        extents.append((at + gap, length))
+        at += gap + length
+    found = [
+        (o, len(d), d[:1]) for o, d in sessions.sparse_extents(sparse_archive(extents, at + 5)) if d
+    ]
+    assert found == [(o, n, bytes([65 + i % 26])) for i, (o, n) in enumerate(extents)]
+
+
+@given(st.integers(0, 3000), st.binary(max_size=100))
+def test_an_archive_that_is_cut_or_foreign_ends_with_a_reason(length: int, foreign: bytes) -> None:
+    whole = sparse_archive([(n * 5000, 10) for n in range(200)], 10**7)
+    for archive in (whole[:length], foreign * 30, whole[:1536] + foreign):
+        try:
+            list(sessions.sparse_extents(archive))
+        except AttemptFailed as failed:
+            assert failed.outcome is Outcome.FAILED

@@ -134,8 +134,8 @@ def _second_source(ctx: Context) -> Iterator[Attempt]:
             lines = list(look())
         except ImportError:
             ctx.note(f"interfaces: no second source by {module}, it is not installed")
-        except OSError as error:
-            ctx.note(f"interfaces: no second source by {module}: {error.strerror}")
+        except (OSError, ValueError) as error:  # netifaces: an interface that went away meanwhile
+            ctx.note(f"interfaces: no second source by {module}: {error}")
         else:
             yield Attempt(
                 artifact=_NAME,
