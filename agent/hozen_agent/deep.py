@@ -16,7 +16,7 @@ from hozen_agent import mounts, procparse
 from hozen_agent.sweep import ERROR, FILE, LINK, read_some
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from hozen_agent.exehash import Exe, ExeHashes
     from hozen_agent.sweep import Entry
@@ -78,7 +78,11 @@ class DeepPass:
         seen: by pid, complete when `batches` ended.
     """
 
-    def __init__(self, proc: int, *, hashes: ExeHashes) -> None:
+    def __init__(
+        self, proc: int, *, hashes: ExeHashes, tick: Callable[[], None] = lambda: None
+    ) -> None:
+        """Read below `proc`; `tick` is called after each process, since hashing its program may take seconds."""
+        self._tick = tick
         self._proc = proc
         self._hashes = hashes
         self._mounts: dict[bytes, frozenset[int]] = {}
@@ -91,6 +95,7 @@ class DeepPass:
         """Yield entries named `proc/PID/…`, about BATCH bytes at a time, unredacted."""
         for pid in pids:
             self._process(pid)
+            self._tick()
             if self._size > BATCH:
                 yield self._take()
         if self._entries:

@@ -42,7 +42,7 @@ _INCOMPLETE = (
 def collect(ctx: Context) -> Iterator[Attempt]:
     """Yield the sweep, the deep pass in batches, and the records made of both."""
     yield sweep_attempt(ctx.sweep, ctx.redactor)
-    deep = DeepPass(ctx.proc, hashes=ExeHashes())
+    deep = DeepPass(ctx.proc, hashes=ExeHashes(), tick=ctx.tick)
     tags = ["sweep"]
     try:
         pids = pids_now(ctx.proc)
@@ -56,7 +56,6 @@ def collect(ctx: Context) -> Iterator[Attempt]:
     for entries in deep.batches(pids):
         tags.append(f"processes-deep-{len(tags)}")
         yield _deep_attempt(ctx, entries, tags[-1], started)
-        ctx.tick()
         started = now()
     yield _records(ctx, deep, tuple(tags))
 
