@@ -44,7 +44,7 @@ class Proved:
 
 @dataclass(frozen=True, slots=True)
 class Unproved:
-    """Something that nothing proved vouches for; `reason` is a key: torn, unnamed, changed, lost, segment."""
+    """Something that nothing proved vouches for; `reason` is a key of the catalogue: `torn`, `lost`, `changed` …"""
 
     path: str
     reason: str
@@ -60,7 +60,6 @@ class SalvageReport:
         start: the signature over segment 0, or None when it is absent or does not hold.
         damage: where and why the container ends; empty when it is whole or absent.
         complete: the container is whole to its last byte.
-        contradictions: proved records that the bytes here contradict.
     """
 
     bundle_id: str | None
@@ -73,8 +72,8 @@ class SalvageReport:
 
     @property
     def contradictions(self) -> tuple[Unproved, ...]:
-        """What is there whole, but is not what its proved record says."""
-        return tuple(one for one in self.unproved if one.reason == "changed")
+        """What is there whole, but is not what its proved record, or the other journal, says."""
+        return tuple(one for one in self.unproved if one.reason in {"changed", "conflict"})
 
 
 @dataclass(slots=True)
@@ -241,6 +240,7 @@ class Salvage:
             else:
                 self._unnamed(path, seen, proved, unproved)
         unproved += [Unproved(f"{n:06d}", "segment", text) for n, text in journal.problems]
+        unproved += [Unproved(f"{n:06d}", "conflict") for n in self._conflicts()]
         return proved, unproved
 
     def _compare(self, claim: Proved, proved: list[Proved], unproved: list[Unproved]) -> None:
@@ -262,6 +262,17 @@ class Salvage:
         if match is None or not seen.whole or int(match[1]) >= journal.proved:
             return False
         return self._same_segment(int(match[1]))
+
+    def _conflicts(self) -> list[int]:
+        """Return the epochs of which two whole, different segments are there: beside and inside."""
+        one, other = self._inside.check.segments, self._beside.check.segments
+        return [
+            epoch
+            for epoch in sorted(one.keys() & other.keys())
+            if one[epoch].sha256 != other[epoch].sha256
+            and not one[epoch].problem
+            and not other[epoch].problem
+        ]
 
     def _same_segment(self, epoch: int) -> bool:
         """Return whether the container's segment is the one that was proved beside it, where both are."""

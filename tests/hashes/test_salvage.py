@@ -118,6 +118,7 @@ def test_a_sidecar_that_differs_from_the_container_is_not_mixed_with_it() -> Non
         for end in ("jsonl", "sig", "pub")
     }
     report = salvage(sidecar=beside(**forged), container=io.BytesIO(GOOD).read)
+    assert {one.path for one in report.contradictions} == {"000000", "000001"}
     assert report.journal.proved == 3
     assert report.start is not None
 
