@@ -44,7 +44,7 @@ class Proved:
 
 @dataclass(frozen=True, slots=True)
 class Unproved:
-    """Something that nothing proved vouches for; `reason` is a key of the catalogue: `torn`, `lost`, `changed` …"""
+    """Something that nothing proved vouches for; `reason` is a key of the catalogue: such as `torn`."""
 
     path: str
     reason: str

@@ -35,6 +35,19 @@ def test_every_note_that_a_step_can_make_has_a_sentence() -> None:
     assert known - keys == {"expired", "not_yet_valid", "receipt-unanchored", "receipt-other"}
 
 
+def test_every_reason_why_something_is_unproved_has_a_sentence() -> None:
+    text = (SOURCES / "salvage.py").read_text()
+    keys = set(re.findall(r'Unproved\([^)]*?"([a-z]+)"', text)) | {"unnamed", "torn"}
+    assert keys == set(catalogue()["unproved"])
+
+
+def test_every_text_that_a_command_says_has_a_sentence() -> None:
+    keys = set[str]()
+    for source in (SOURCES / "commands").glob("*.py"):
+        keys |= set(re.findall(r'\.text\(\s*"([a-z-]+)"', source.read_text()))
+    assert keys - set(catalogue()["text"]) == set()
+
+
 def test_the_words_of_a_result_are_those_of_the_glossary() -> None:
     words = Words("ja")
     assert [words.result(one) for one in Result] == ["一致", "不一致", "検証不能", "実施せず"]
