@@ -279,6 +279,7 @@ class BundleWriter:
         self._zip.add(f"{self.bundle_id}/{SIGNATURE_PATH}", signature)
         self._zip.finish()
         self._sink.sync()
+        self.close()
         return Sealed(
             seal=sha256_hex(tagmanifest),
             signature=signature,
@@ -287,6 +288,11 @@ class BundleWriter:
             payload_bytes=self.payload_bytes,
             segments=self.journal.epoch + 1,
         )
+
+    def close(self) -> None:
+        """Give back the temporary files; called by `finish`, and by whoever ends without it."""
+        self._zip.close()
+        self._manifest.close()
 
     # -- inside ---------------------------------------------------------------------------------------------------
 
