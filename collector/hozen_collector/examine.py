@@ -40,6 +40,7 @@ _SIGNATURE: Final = "signatures/agent.p7s"
 _START: Final = "hozen/start.p7s"
 _FIRST_KEY: Final = "hozen/journal/000000.pub"
 _SHOWN: Final = 20
+_SEAL_STEP: Final = 9  # of bundle-v1 §11
 
 
 def examine(path: Path, kind: str, roots_pem: bytes) -> Verdict:
@@ -90,9 +91,15 @@ def _verified(verdict: Verdict, file: BinaryIO, roots_pem: bytes) -> Verdict:
         bundle=report.bundle_id or "",
         seal=report.seal or "",
     )
-    if verdict.integrity != MATCH:
+    if verdict.integrity == MATCH:
+        return _signed(verdict, bundle, file)
+    if report.signer is None or report.step(_SEAL_STEP).result is not Result.MATCH:
         return verdict
-    return _signed(verdict, bundle, file)
+    return replace(
+        verdict,
+        signer=report.signer.certificate_sha256,
+        signer_name=clean(report.signer.subject)[:64],
+    )
 
 
 def _signed(verdict: Verdict, bundle: ZipBundle, file: BinaryIO) -> Verdict:

@@ -47,6 +47,7 @@ def test_a_flipped_byte_of_evidence_is_quarantined_with_its_reason(
     assert client.call("GET", f"/api/v1/receipts/{bundle.sha256}").status == 404
     [statement] = events(running.root, tools, bundle.bundle_id)
     assert (statement.event, statement.verified) == ("quarantine", "failed")
+    assert client.agent_id in (statement.signer or "")
 
 
 def test_other_bytes_than_declared_are_quarantined(client: Any, tools: Any) -> None:

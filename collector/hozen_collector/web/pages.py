@@ -7,6 +7,7 @@ Host header is checked, or any web page could read this one by pointing its own 
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import re
 import zipfile
@@ -22,7 +23,9 @@ from hozen_collector.access import record_access
 from hozen_collector.clock import now_ns, seconds_text
 from hozen_collector.http_api.common import blocking, collector_of
 from hozen_collector.overview import overview
+from hozen_collector.problem import status_of
 from hozen_collector.web.words import LANGUAGES, preferred, words_in
+from hozen_hashes.errors import CannotWriteError, HozenError, TryAgainError
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -60,7 +63,7 @@ def make_status_app(collector: Collector, port: int) -> ASGIApp:
             Route("/style.css", style),
             Route("/receipts/{sha256}.zip", receipt),
         ],
-        exception_handlers={HTTPException: _refused},
+        exception_handlers={HTTPException: _refused, HozenError: _refused},
     )
     app.state.collector = collector
     return HostCheck(app, port)
@@ -92,7 +95,9 @@ async def index(request: Request) -> Response:
     )
     collector = collector_of(request)
     found = await blocking(overview, collector.layout, collector.index)
-    await blocking(_note_access, request, "view", "status page")
+    # A full disk must be seen here; what is given out is refused without its record, looking is not.
+    with contextlib.suppress(CannotWriteError, TryAgainError):
+        await blocking(_note_access, request, "view", "status page")
     page = _templates.get_template("status.html").render(
         w=words_in(language),
         language=language,
@@ -137,6 +142,8 @@ def _note_access(request: Request, action: str, subject: str) -> None:
 
 
 async def _refused(_request: Request, error: Exception) -> Response:
+    if isinstance(error, HozenError):
+        return PlainTextResponse(f"{error}\n", status_of(error), _HEADERS)
     status = error.status_code if isinstance(error, HTTPException) else 500
     return PlainTextResponse(f"{status}\n", status, _HEADERS)
 
