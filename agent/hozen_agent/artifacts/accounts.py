@@ -1,4 +1,4 @@
-"""Accounts, groups and who may act as somebody else; no password hash leaves the reading process."""
+"""Accounts, groups, who may act as somebody else, and where credentials lie; no secret leaves the reading process."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ _NAME: Final = "accounts"
 # The reader leaves hashes out of all of these: shadow by its name, passwd and group where a line holds one.
 _EXPECTED: Final = (b"/etc/passwd", b"/etc/group", b"/etc/shadow", b"/etc/sudoers")
 _SHADOW: Final = b"/etc/shadow"
+_STORES: Final = "HozenCredentialStores"
 
 
 @artifact(
@@ -27,17 +28,21 @@ _SHADOW: Final = b"/etc/shadow"
     en=(
         "Account files show which accounts, groups and privileges exist now and when a "
         "password was last changed; they do not show who used an account. Password hashes are"
-        " not copied."
+        " not copied; stores of credentials are named, not copied."
     ),
     ja=(
         "アカウント、グループ及び権限の現在の設定と、パスワードの最終変更日を示します。誰がアカウントを使った"
-        "かは示しません。パスワードハッシュは複製しません。"
+        "かは示しません。パスワードハッシュは複製しません。認証情報の保存先は存在のみを記録し、複製しません。"
     ),
-    reads=(*(path.decode() for path in _EXPECTED), *definitions.own("HozenAccounts")),
+    reads=(
+        *(path.decode() for path in _EXPECTED),
+        *definitions.own("HozenAccounts"),
+        *definitions.own(_STORES),
+    ),
     needs_root=True,
 )
 def collect(ctx: Context) -> Iterator[Attempt]:
-    """Yield account files, hashes left out, and what shadow says of the age of passwords."""
+    """Yield account files without hashes, the age of passwords from shadow, and the existence of credential stores."""
     yield from files.capture(
         ctx,
         artifact=_NAME,
@@ -56,3 +61,13 @@ def collect(ctx: Context) -> Iterator[Attempt]:
             )
         ]
     )
+    yield from ctx.files(_stores(ctx))
+
+
+def _stores(ctx: Context) -> Iterator[FileRequest]:
+    """Which credentials an intruder could have taken, and so must be changed (law P01: named, never read)."""
+    patterns = definitions.expand(definitions.own(_STORES), files.homes(ctx))
+    for path in files.found(ctx, patterns):
+        yield FileRequest(
+            artifact=_NAME, path=path, withheld=withheld.by_name(path) or "credential"
+        )
