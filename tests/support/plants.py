@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 ALPHANUMERIC = string.ascii_letters + string.digits
+_MARK = "47190263"  # in every secret, so that a search need not look for each one everywhere
 
 
 @dataclass
@@ -35,12 +36,16 @@ class Plants:
     ) -> str:
         """Return a new secret; what stands before its random part is no secret."""
         assert name not in self.secrets
-        text = "".join(self._chance.choice(alphabet) for _ in range(length))
+        first, last = (length - len(_MARK)) // 2, (length - len(_MARK) + 1) // 2
+        parts = ["".join(self._chance.choice(alphabet) for _ in range(n)) for n in (first, last)]
+        text = _MARK.join(parts)
         self.secrets[name] = text.encode()
         return before + text
 
     def found(self, blobs: dict[str, bytes]) -> dict[str, set[str]]:
         """Return for each secret that occurs, in any form, the names of the blobs where it does."""
+        marks = forms(_MARK.encode())
+        blobs = {n: blob for n, blob in blobs.items() if any(form in blob for form in marks)}
         hits: dict[str, set[str]] = {}
         for name, secret in self.secrets.items():
             for form in forms(secret):
