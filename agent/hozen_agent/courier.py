@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 
 TIMEOUT: Final = 30.0  # seconds without a byte
 CONNECT: Final = 5.0  # seconds until a connection stands: a capture must not wait long for a network that is gone
+FORGET: Final = 60.0  # seconds for which a collector out of reach stays so, for a capture
 WHOLE: Final = 300.0  # seconds for one answer
 IDLE: Final = 10.0  # seconds after which a kept connection is not trusted any more
 _ROUNDS: Final = 5
@@ -202,7 +203,7 @@ class Courier:
     """An enrolled identity at its collector; what a capture and a push ask of it (`opening.CollectorPort`)."""
 
     def __init__(
-        self, enrolment: Enrolment, *, timeout: float = TIMEOUT, attempts: int = 2
+        self, enrolment: Enrolment, *, timeout: float = TIMEOUT, attempts: int = 1
     ) -> None:
         """Load the keys now: later the capture may not see the host's files any more.
 
@@ -213,6 +214,8 @@ class Courier:
         """
         self.enrolment = enrolment
         self._attempts = attempts
+        self._lost: LostError | None = None
+        self._lost_at = 0.0
         context = client_context(enrolment.root, enrolment.transport)
         self._channel = Channel(enrolment.endpoint, context, timeout=timeout)
 
@@ -241,12 +244,25 @@ class Courier:
         return self._again(lambda: checked(self.call("POST", path, headers, data)))
 
     def _again(self, call: Callable[[], Answer]) -> Answer:
+        if self._attempts == 1:
+            return self._at_once(call)
         for failures in range(1, self._attempts):
             try:
                 return call()
             except TryAgainError:
                 time.sleep(delay(failures))
         return call()
+
+    def _at_once(self, call: Callable[[], Answer]) -> Answer:
+        """Call once; a collector that was out of reach a moment ago is not waited for again."""
+        if self._lost is not None and time.monotonic() - self._lost_at < FORGET:
+            raise self._lost
+        self._lost = None
+        try:
+            return call()
+        except LostError as error:
+            self._lost, self._lost_at = error, time.monotonic()
+            raise
 
     def close(self) -> None:
         """Drop the connection."""

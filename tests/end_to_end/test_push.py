@@ -470,23 +470,42 @@ def _remembering(made: list[Any]) -> Any:
     return make
 
 
+def _lose_the_answer(served: Served, line: Line, state: Path) -> Token:
+    """Enrol so that the collector has counted the token and we did not hear so; return the token."""
+    token = parse_token(served.token(count=1))
+    line.cuts += [("down", 1 << 20), ("down", 3600)]  # the look at the root, then the answer
+    with pytest.raises(TryAgainError):
+        enrolment.enrol(line.url, token, host="web01", state=state)
+    assert enrolment.enrolments(state=state) == []
+    return token
+
+
 def test_an_enrolment_whose_answer_was_lost_goes_on_with_the_same_keys(
     served: Served, line: Line, tmp_path: Path
 ) -> None:
-    token = parse_token(served.token(count=1))
-    state = tmp_path / "state"
-    line.cuts += [("down", 1 << 20), ("down", 3100)]  # the look at the root, then the answer
-    with contextlib.suppress(TryAgainError):
-        enrolment.enrol(line.url, token, host="web01", state=state)
-    made = (
-        enrolment.enrol(line.url, token, host="web01", state=state)
-        if not enrolment.enrolments(state=state)
-        else None
-    )
-    assert (made or enrolment.enrolments(state=state)[0]).host == "web01"
-    assert [path.name for path in (state / "collectors").iterdir()] == [
-        f"127.0.0.1_{line.own_port}"
-    ]
+    token = _lose_the_answer(served, line, tmp_path)
+    before = sorted(path.read_bytes() for path in tmp_path.glob("**/*.key"))
+    assert len(before) == 2
+    made = enrolment.enrol(line.url, token, host="web01", state=tmp_path)
+    assert made.host == "web01"
+    assert [path.name for path in made.directory.parent.iterdir()] == [f"127.0.0.1_{line.own_port}"]
+    assert list(tmp_path.glob("**/*.key")) == []
+    pem = (made.directory / "transport.pem").read_bytes() + (
+        made.directory / "evidence.pem"
+    ).read_bytes()
+    assert all(key in pem or key.split(b"\n")[1] in pem for key in before)
+
+
+def test_another_token_after_a_lost_answer_gets_new_keys(
+    served: Served, line: Line, tmp_path: Path
+) -> None:
+    _lose_the_answer(served, line, tmp_path)
+    before = sorted(path.read_bytes() for path in tmp_path.glob("**/*.key"))
+    made = enrolment.enrol(line.url, parse_token(served.token()), host="web01", state=tmp_path)
+    pem = (made.directory / "transport.pem").read_bytes() + (
+        made.directory / "evidence.pem"
+    ).read_bytes()
+    assert not any(key.split(b"\n")[1] in pem for key in before)
 
 
 def test_a_collector_that_is_killed_and_started_again_gets_the_rest(
@@ -652,6 +671,22 @@ def test_checkpoint_start_and_offset(enrolled: Enrolment, tmp_path: Path) -> Non
     courier.close()
 
 
+def test_a_capture_waits_once_for_a_collector_that_is_gone(
+    served: Served, line: Line, tmp_path: Path
+) -> None:
+    courier = Courier(_enrol(served, line.url, tmp_path))
+    line.refuse = True
+    for ask in (courier.checkpoint, courier.measure_offset):
+        with pytest.raises(TryAgainError):
+            ask()
+    line.refuse = False
+    with pytest.raises(TryAgainError):
+        courier.checkpoint()
+    fresh = Courier(courier.enrolment)
+    assert fresh.checkpoint()
+    fresh.close()
+
+
 # -- other forms ------------------------------------------------------------------------------------------------------
 
 
@@ -728,6 +763,65 @@ def test_somebody_elses_push_of_the_same_bundle_gives_the_same_receipt(
     second = pushing.push(_enrol(served, served.url, tmp_path / "stick", host="laptop"), copy)
     assert second.known
     assert second.receipt.statement == first.receipt.statement
+
+
+def test_a_second_collectors_receipt_lies_beside_the_first(
+    enrolled: Enrolment, tmp_path: Path
+) -> None:
+    bundle = make_bundle(tmp_path)
+    first = pushing.push(enrolled, bundle.path)
+    (tmp_path / "other").mkdir()
+    other = _new_collector(tmp_path / "other")
+    try:
+        second = pushing.push(_enrol(other, other.url, tmp_path / "other"), bundle.path)
+        again = pushing.push(enrolled, bundle.path)
+    finally:
+        other.stop()
+    folder = tmp_path / f"{bundle.bundle_id}.proofs"
+    assert first.directory == again.directory == folder / "receipt"
+    assert second.directory.parent == folder / "receipts"
+    assert _statement(second.directory).log_key_sha256 == second.receipt.log_key.sha256
+
+
+def test_an_enrolment_can_be_replaced_and_the_old_keys_stay(
+    served: Served, enrolled: Enrolment, tmp_path: Path
+) -> None:
+    words = (
+        "enroll",
+        "--to",
+        served.url,
+        "--token-file",
+        "-",
+        "--replace",
+        "--host",
+        "web02",
+        "--json",
+    )
+    done = _hozen(
+        tmp_path,
+        *words,
+        stdin=served.token(),
+    )
+    assert done.returncode == 0, done.stderr
+    facts = json.loads(done.stdout)
+    assert facts["agent_id"] != enrolled.agent_id
+    names = sorted(path.suffix for path in enrolled.directory.parent.iterdir())
+    assert names.count(".old") == 1
+    (found,) = enrolment.enrolments(state=tmp_path / "state")
+    assert found.host == "web02"
+
+
+def test_a_japanese_terminal_is_answered_in_japanese(
+    served: Served, enrolled: Enrolment, tmp_path: Path
+) -> None:
+    assert enrolled.host == "web01"
+    bundle = make_bundle(tmp_path)
+    done = _hozen(tmp_path, "note", bundle.path, "引渡し前", "--lang", "ja")
+    assert "記録しました" in done.stdout
+    done = _hozen(tmp_path, "push", bundle.path, "--to", served.url, "--lang", "ja", "-v")
+    assert done.returncode == 0
+    assert "受領されました" in done.stdout
+    assert "取扱履歴: 1 件" in done.stdout
 
 
 # -- custody notes ----------------------------------------------------------------------------------------------------
