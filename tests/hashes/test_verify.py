@@ -15,14 +15,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hozen_hashes.certificates import load_certificates
-from hozen_hashes.errors import FormatError, HozenError, UsageError
+from hozen_hashes.errors import FormatError, HozenError, NotVerifiableError, UsageError
 from hozen_hashes.opened import PipeBundle, ZipBundle, open_bundle
 from hozen_hashes.verify import Anchors, Result, VerificationReport, Word, verify
 from hozen_hashes.verify.asjson import as_json
 from hozen_hashes.verify.verdict import INTEGRITY, verdict
 
 if TYPE_CHECKING:
-    from hozen_hashes.opened import OpenBundle
+    from collections.abc import Iterator
+
+    from hozen_hashes.opened import Member, OpenBundle
 
 DATA = Path(__file__).parents[1] / "vectors" / "data"
 EXPECTED: dict[str, Any] = json.loads((DATA / "expected.json").read_text())
@@ -203,7 +205,7 @@ def contents(data: bytes) -> dict[str, bytes]:
 MUTABLE = ["good", "good-streamed", "good-stored", "resealed-item-added", "evidence-flipped"]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     name=st.sampled_from(MUTABLE),
     place=st.floats(0, 1, exclude_max=True),
@@ -224,3 +226,57 @@ def test_a_flipped_bit_anywhere_never_crashes_and_never_matches_with_other_bytes
         return
     if report.word is Word.MATCH:
         assert contents(flipped) == contents(vector("good"))
+
+
+def unpack(folder: Path, name: str = "good") -> Path:
+    with zipfile.ZipFile(io.BytesIO(vector(name))) as archive:
+        archive.extractall(folder)
+    top: Path = folder / EXPECTED["bundle_id"]
+    return top
+
+
+def test_an_unpacked_bundle_that_was_renamed_is_still_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renamed = unpack(tmp_path).rename(tmp_path / "copy of the bundle")
+    monkeypatch.chdir(renamed)
+    for name in (str(renamed), "."):
+        with open_bundle(name) as bundle:
+            report = check(bundle)
+        assert (report.word, report.bundle_id) == (Word.MATCH, EXPECTED["bundle_id"])
+
+
+class Refusing:
+    """An open bundle of which the medium refuses one member."""
+
+    form, resumable = "file", True
+
+    def __init__(self, inner: OpenBundle, path: str) -> None:
+        self.bundle_id, self.odd = None, inner.odd
+        self._inner, self._path = inner, path
+
+    def is_ours(self) -> bool:
+        return True
+
+    def members(self) -> Iterator[Member]:
+        for member in self._inner.members():
+            yield Refused(member.path) if member.path == self._path else member
+
+
+class Refused:
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def chunks(self) -> Iterator[bytes]:
+        yield b"Nov"
+        raise NotVerifiableError("cannot be read: Input/output error")
+
+
+@pytest.mark.parametrize(
+    "path", ["data/linux_logs/000002.log", "hozen/bundle.json", "signatures/agent.p7s"]
+)
+def test_what_the_medium_refuses_is_not_verifiable_and_no_mismatch(path: str) -> None:
+    report = check(Refusing(ZipBundle(io.BytesIO(vector("good"))), path))
+    assert (report.word, report.exit_code) == (Word.NOT_VERIFIABLE, 2)
+    assert mismatches(report) == set()
+    assert path in str(report.step(1).notes[0].values["reason"])
