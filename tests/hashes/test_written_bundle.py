@@ -136,7 +136,7 @@ def bundle(
 def _spill() -> BinaryIO:
     import tempfile
 
-    return tempfile.TemporaryFile()  # type: ignore[return-value]
+    return tempfile.TemporaryFile()
 
 
 def _facts(writer: BundleWriter) -> dict[str, object]:
