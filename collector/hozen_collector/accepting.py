@@ -172,6 +172,7 @@ def _row(
     variant_of: str | None,
     vouched: bool,
 ) -> Container:
+    origin, word = _judged(verdict, refused=bool(reasons), vouched=vouched)
     return Container(
         sha256=verdict.container_sha256,
         size=verdict.container_size,
@@ -181,9 +182,9 @@ def _row(
         kind=upload.kind,
         filename=upload.filename,
         state=state,
-        word=verdict.word if not reasons or verdict.word == NOT_VERIFIABLE else MISMATCH,
+        word=word,
         integrity=verdict.integrity,
-        origin=verdict.origin,
+        origin=origin,
         reasons=json.dumps(reasons or list(verdict.reasons)),
         signer=verdict.signer,
         signer_name=verdict.signer_name,
@@ -194,6 +195,17 @@ def _row(
         variant_of=variant_of,
         leaf=None,
     )
+
+
+def _judged(verdict: Verdict, *, refused: bool, vouched: bool) -> tuple[str, str]:
+    """Give origin and word as they are shown: a revoked signer vouches for nothing, an objection is no match."""
+    origin, word = verdict.origin, verdict.word
+    if origin == MATCH and not vouched:
+        origin = NOT_VERIFIABLE
+        word = NOT_VERIFIABLE if word == MATCH else word
+    if refused and word == MATCH:
+        word = MISMATCH
+    return origin, word
 
 
 def _statement(upload: Upload, verdict: Verdict, event: str, row: Container) -> leaves.Event:

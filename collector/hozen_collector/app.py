@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("hozen.collector")
 _POLL: Final = 1.0
-_SWEEP: Final = 60.0
+_SWEEP: Final = 30.0
 _RETRY: Final = 2
 
 
@@ -126,6 +126,7 @@ class Workers:
         for upload_id in await blocking(self._collector.store.expired):
             await self._live.preempt(upload_id)
             await blocking(self._collector.store.end, upload_id, store.EXPIRED)
+        await blocking(self._collector.log.publish)  # another command may have added a leaf
         return True
 
 

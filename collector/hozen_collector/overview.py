@@ -68,12 +68,23 @@ class InProgress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """One enrolled identity; `revoked` is empty while it is good."""
+
+    id: str
+    host: str
+    enrolled: str
+    revoked: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
     """Everything at once; the newest MAX_ROWS of each list, with the full counts beside."""
 
     accepted: list[Held]
     quarantined: list[Held]
     uploads: list[InProgress]
+    identities: list[Identity]
     accepted_count: int
     quarantined_count: int
     agents: int
@@ -94,6 +105,11 @@ class Overview:
         found = [
             f"{w['log']} {self.origin}: {self.checkpoint_size}  {w['root']} {self.checkpoint_root or '-'}",
             f"{w['agents']}: {self.agents}",
+            *(
+                f"  {one.id}  {one.host}"
+                + (f"  {w['revoked']} {one.revoked}" if one.revoked else "")
+                for one in self.identities
+            ),
         ]
         for title, count, rows in (
             (w["quarantine"], self.quarantined_count, self.quarantined),
@@ -132,6 +148,7 @@ def overview(layout: Layout, index: Index) -> Overview:
             accepted=_held(session, store.ACCEPTED),
             quarantined=_held(session, store.QUARANTINED),
             uploads=_in_progress(session),
+            identities=_identities(session),
             accepted_count=_count(session, store.ACCEPTED),
             quarantined_count=_count(session, store.QUARANTINED),
             agents=session.scalar(select(func.count()).select_from(Agent)) or 0,
@@ -202,6 +219,19 @@ def _in_progress(session: Session) -> list[InProgress]:
             touched=rfc3339(row.touched),
         )
         for row, host in session.execute(query)
+    ]
+
+
+def _identities(session: Session) -> list[Identity]:
+    query = select(Agent).order_by(Agent.enrolled.desc()).limit(MAX_ROWS)
+    return [
+        Identity(
+            id=row.id,
+            host=row.host,
+            enrolled=rfc3339(row.enrolled),
+            revoked=rfc3339(row.revoked) if row.revoked is not None else "",
+        )
+        for row in session.scalars(query)
     ]
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from cryptography import x509
 
+from hozen_hashes.errors import UsageError
 from hozen_hashes.note import parse_vkey
-from hozen_hashes.receipt import verify_receipt
+from hozen_hashes.receipt import parse_statement, verify_receipt
 
 UPLOADS = "/api/v1/uploads"
 TUS = {"Tus-Resumable": "1.0.0"}
@@ -103,8 +104,25 @@ def test_a_revoked_certificate_is_refused_at_the_next_request(
     client: Any, running: Any, tools: Any
 ) -> None:
     assert client.call("GET", UPLOADS + "/0").status == 404
-    tools.sql(running.root, "UPDATE agent SET revoked=1 WHERE id=?", client.agent_id)
+    tools.work.revoke(running.root, client.agent_id)
     assert client.call("GET", UPLOADS + "/0").status == 403
+    for identity in (client.agent_id, "nobody"):
+        with pytest.raises(UsageError):
+            tools.work.revoke(running.root, identity)
+    rows = tools.sql(running.root, "SELECT text FROM leaf WHERE event='revoke'")
+    assert client.agent_id in {parse_statement(text).sender for (text,) in rows}
+
+
+def test_what_a_revoked_identity_seals_is_kept_and_not_vouched_for(
+    client: Any, running: Any, tools: Any
+) -> None:
+    bundle = tools.make_bundle(client.signer)
+    tools.work.revoke(running.root, client.agent_id)
+    other = tools.enrol(running.root, running.port, host="other")
+    assert other.push(bundle)["state"] == "accepted"
+    query = "SELECT vouched, integrity, origin, word FROM container WHERE sha256=?"
+    [found] = tools.sql(running.root, query, bundle.sha256)
+    assert found == (0, "match", "not verifiable", "not verifiable")
 
 
 def test_an_evidence_certificate_opens_no_connection(client: Any, running: Any, tools: Any) -> None:

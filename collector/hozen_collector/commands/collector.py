@@ -78,6 +78,19 @@ def token_new(directory: Path, hosts: str, count: int, expires: str, out: str) -
     work.token_new(directory, hosts=hosts, count=count, expires=expires, out=out)
 
 
+@collector.command(epilog=exit_status(0, 64, 73))
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.argument("identity")
+def revoke(directory: Path, identity: str) -> None:
+    """Take an identity's right to send and to be vouched for; `status` shows identities.
+
+    It holds from the next request on, and is an entry of the log. What the identity sealed before stays as it is.
+    """
+    from hozen_collector.commands import work
+
+    work.revoke(directory, identity)
+
+
 @collector.command(epilog=exit_status(0, 64))
 @click.argument("directory", type=click.Path(path_type=Path))
 @json_option

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from hozen_collector import durable, faults, keys, overview
 from hozen_collector.clock import now_ns
-from hozen_collector.identity import tokens
+from hozen_collector.identity import enrolment, tokens
 from hozen_collector.index.engine import Index
 from hozen_collector.layout import Layout, existing
 from hozen_collector.server import Address, parse_address
@@ -126,6 +126,24 @@ def token_new(directory: Path, *, hosts: str, count: int, expires: str, out: str
         index.close()
     if out == "-":
         say(made.encode())
+
+
+def revoke(directory: Path, identity: str) -> None:
+    """Revoke an identity; a collector that runs refuses it from the next request on, and logs it within a minute.
+
+    Raises:
+        UsageError: there is no such identity, or it was revoked before.
+    """
+    layout = existing(directory.absolute())
+    own = keys.read_keys(layout)
+    index = Index(layout.database)
+    try:
+        index.migrate()
+        with index.write() as session:
+            host = enrolment.revoke(session, own, identity)
+    finally:
+        index.close()
+    tell(pick(en=f"revoked: {identity} ({host})", ja=f"失効させました: {identity} ({host})"))
 
 
 def status(directory: Path, *, as_json: bool) -> None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives import serialization
 from starlette.routing import Route
 
+from hozen_collector.clock import now_ns
 from hozen_collector.http_api.common import blocking, collector_of, json_body, ok, route
-from hozen_collector.identity import enrolment
+from hozen_collector.identity import enrolment, tokens
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -42,6 +43,8 @@ async def enroll(request: Request) -> Response:
 
 
 def _enrol(collector: Collector, wanted: enrolment.Request) -> enrolment.Enrolled:
+    with collector.index.read() as session:  # strangers must not make writers wait
+        tokens.authorise(session, wanted.token, host=wanted.host, now_ns=now_ns())
     with collector.index.write() as session:
         enrolled = enrolment.enrol(session, collector.keys, collector.settings, wanted)
     collector.log.publish()

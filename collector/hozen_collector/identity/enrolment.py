@@ -20,7 +20,7 @@ from hozen_collector.certificates import fingerprint
 from hozen_collector.clock import SECOND, now_ns
 from hozen_collector.identity import tokens
 from hozen_collector.index.models import Agent, Certificate
-from hozen_hashes.errors import FormatError
+from hozen_hashes.errors import FormatError, UsageError
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -121,6 +121,36 @@ def enrol(session: Session, keys: Keys, settings: Settings, request: Request) ->
         ),
     )
     return enrolled
+
+
+def revoke(session: Session, keys: Keys, agent_id: str) -> str:
+    """Put an identity on the deny list with all its certificates, add the leaf, and give its host name.
+
+    Raises:
+        UsageError: there is no such identity, or it was revoked before.
+    """
+    agent = session.get(Agent, agent_id)
+    if agent is None or agent.revoked is not None:
+        why = "there is no such identity" if agent is None else "it was revoked before"
+        raise UsageError(why, hint="`hozen collector status DIR --json` shows the identities.")
+    agent.revoked = now_ns()
+    evidence = session.scalar(
+        select(Certificate.sha256).where(
+            Certificate.agent_id == agent_id, Certificate.usage == EVIDENCE
+        )
+    )
+    leaves.append(
+        session,
+        keys.log_key,
+        leaves.Event(
+            event="revoke",
+            signer=agent.host,
+            signer_cert_sha256=evidence,
+            sender=agent_id,
+            actor="operator",
+        ),
+    )
+    return agent.host
 
 
 def identity_of(session: Session, certificate_der: bytes) -> str | None:

@@ -44,6 +44,7 @@ WORDS: Final[dict[str, dict[str, str]]] = {
     "root": {"ja": "ログのルートハッシュ", "en": "Root hash"},
     "checkpoint": {"ja": "チェックポイント", "en": "Checkpoint"},
     "agents": {"ja": "登録済みの送付元", "en": "Enrolled identities"},
+    "revoked": {"ja": "失効", "en": "revoked"},
     "failed": {"ja": "処理できなかった作業", "en": "Work that failed"},
     "shown": {"ja": "新しい順に最大500件", "en": "the newest 500 at most"},
     "as_of": {"ja": "表示時点(UTC)", "en": "As of (UTC)"},
