@@ -252,7 +252,8 @@ class Refusing:
     form, resumable = "file", True
 
     def __init__(self, inner: OpenBundle, path: str) -> None:
-        self.bundle_id, self.odd = None, inner.odd
+        self.bundle_id: str | None = None
+        self.odd = inner.odd
         self._inner, self._path = inner, path
 
     def is_ours(self) -> bool:

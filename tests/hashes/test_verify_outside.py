@@ -16,6 +16,7 @@ from cryptography import x509
 from hozen_hashes import cms, merkle, receipt
 from hozen_hashes.certificates import load_certificates
 from hozen_hashes.checkpoint import Checkpoint, sign_checkpoint
+from hozen_hashes.front import main
 from hozen_hashes.identity import KeyIdentity, new_one_capture
 from hozen_hashes.jsonl import dump_line
 from hozen_hashes.names import parse_rfc3339
@@ -283,3 +284,33 @@ def test_half_of_an_operator_signature_is_a_mismatch(identity: KeyIdentity) -> N
 def test_an_operator_without_any_root_does_not_vouch(identity: KeyIdentity) -> None:
     report = check(ALONE, operator=operator(statement(ALONE), identity))
     assert report.step(15).result is Result.NOT_VERIFIABLE
+
+
+def test_the_command_finds_what_lies_beside_the_bundle(
+    receipt_of: Any,
+    identity: KeyIdentity,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bundle, proofs = tmp_path / f"{BUNDLE}.zip", tmp_path / f"{BUNDLE}.proofs"
+    bundle.write_bytes(ALONE)
+    key = tmp_path / "log.vkey"
+    key.write_bytes(KEY.verifier.line)
+    for folder, files in (
+        ("receipt", receipt_of(ALONE)),
+        ("custody", events(identity, {}, {"seal": seal_of(ALONE)})),
+    ):
+        (proofs / folder).mkdir(parents=True)
+        for name, data in files.items():
+            (proofs / folder / name).write_bytes(data)
+    words = ["verify", str(bundle), "--at", "2026-12-01T00:00:00Z"]
+    assert main([*words, "--log-key", str(key)]) == 0
+    out = capsys.readouterr().out
+    assert f"existed at {ARRIVED} at the latest" in out
+    assert "2 events" in out
+    assert main(words) == 2
+    assert "no log key (--log-key)" in capsys.readouterr().out
+    (proofs / "custody" / "000001.json").write_bytes(b"{}\n")
+    assert main([*words, "--log-key", str(key)]) == 1
+    (proofs / "receipt" / "receipt.txt").unlink()
+    assert main([*words, "--log-key", str(key)]) == 1
