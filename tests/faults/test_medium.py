@@ -29,10 +29,13 @@ limits: {free_space_floor: 1, free_space_floor_share: 0%}
 epoch: {seconds: 50ms, bytes: 1MiB}
 """
 _FEW = r"""
-for n in $(seq 10 60); do head -c 40000 /dev/urandom >/var/log/a$n.log; done
+head -c 2000000 /dev/urandom | split -b 40000 -a 3 --additional-suffix=.log - /var/log/a
 head -c 3000000 /dev/urandom >/var/log/big.log
 """
-_MANY = _FEW + r"for n in $(seq 1 8); do head -c 12000000 /dev/urandom >/var/log/big$n.log; done"
+_MANY = (
+    _FEW
+    + r"head -c 96000000 /dev/urandom | split -b 12000000 -a 3 --additional-suffix=.log - /var/log/big"
+)
 # FS_IOC_SHUTDOWN of ext4 and xfs with NOLOGFLUSH: from now on nothing reaches the disk, as when a stick is pulled.
 _PULL = """python -c '
 import fcntl, os, struct

@@ -29,7 +29,7 @@ limits: {{free_space_floor: 1MiB, free_space_floor_share: 0%}}
 epoch: {{seconds: 2s, bytes: {_EPOCH}}}
 """
 _LOGS = r"""
-for n in $(seq 10 60); do head -c 40000 /dev/urandom >/var/log/a$n.log; done
+head -c 2000000 /dev/urandom | split -b 40000 -a 3 --additional-suffix=.log - /var/log/a
 seq 1 1300000 >/var/log/big.log
 """
 _UNSYNCED = """

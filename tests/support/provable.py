@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hozen_hashes import partials
 
@@ -49,48 +49,62 @@ def judge(
         folder: holds `<id>.journal` and the container beside it.
         durable: epochs that must be proved; None: all that are there but the newest.
         identities: open an encrypted partial.
-        held_back: epochs at the end of the journal whose bytes may have waited in the writer (age's last chunk).
+        held_back: so many bytes at the end of what was recorded may have waited in the writer (age's last chunk).
     """
     journal = next(folder.glob("*.journal"))
     report = partials.locate(journal, identities).report()
     must(report.contradictions == (), "bytes contradict a proved record")
     least = _there(journal) - 1 if durable is None else durable
-    must(
-        report.journal.proved >= least,
-        f"{report.journal.proved} of {least} durable epochs are proved",
-    )
-    records = list(_records(journal, identities, report.journal.proved, held_back))
-    proved = {one.path: one.size for one in report.proved}
-    items = [one for one in records if one["type"] == "item" and one["path"]]
-    prefixes = [one for one in records if one["type"] == "prefix"]
-    for one in items:
-        must(proved.get(one["path"]) == int(one["size"]), f"{one['path']} is named and not proved")
-    for one in prefixes:
+    proved = report.journal.proved
+    must(proved >= least, f"{proved} of {least} durable epochs are proved")
+    claims = list(_claims(journal, identities, proved))
+    there = {one.path: one.size for one in report.proved}
+    missing = [
+        n
+        for n, (path, size, whole) in enumerate(claims)
+        if not _there_is(there, path, size, whole=whole)
+    ]
+    if held_back:
         must(
-            proved.get(one["path"], -1) >= int(one["bytes"]),
-            f"a prefix of {one['path']} is named and not proved",
+            missing == list(range(len(claims)))[len(claims) - len(missing) :],
+            "a hole before the end",
         )
-    if not held_back:
+        must(
+            sum(claims[n][1] for n in missing[1:]) <= held_back, "more than the last chunk is lost"
+        )
+    else:
+        must(not missing, f"{[claims[n][0] for n in missing]} are named and not proved")
         # The tables for people are renderings of `files`, whose lines the sidecar holds; only they may be lost.
         lost = [one.path for one in report.unproved if one.reason == "lost"]
         must(all(path.startswith("hozen/items/") for path in lost), f"{lost} are named and lost")
-    return Remains(report, report.journal.proved, len(items), len(prefixes))
+    whole = [one for one in claims if one[2]]
+    return Remains(report, proved, len(whole), len(claims) - len(whole))
+
+
+def _there_is(there: dict[str, int], path: str, size: int, *, whole: bool) -> bool:
+    found = there.get(path, -1)
+    return found == size if whole else found >= size
 
 
 def _there(journal: Path) -> int:
     return sum(1 for path in journal.iterdir() if path.suffix == ".pub")
 
 
-def _records(
-    journal: Path, identities: Sequence[Identity], proved: int, held_back: int
-) -> Iterator[dict[str, Any]]:
-    for epoch in range(max(0, proved - held_back)):
+def _claims(
+    journal: Path, identities: Sequence[Identity], proved: int
+) -> Iterator[tuple[str, int, bool]]:
+    """Yield path, size and whether it is whole of each item and prefix that the proved epochs name, in order."""
+    for epoch in range(proved):
         text = (
             _opened(journal / f"{epoch:06d}.jsonl.age", identities)
             if identities
             else (journal / f"{epoch:06d}.jsonl").read_bytes()
         )
-        yield from map(json.loads, text.splitlines())
+        for record in map(json.loads, text.splitlines()):
+            if record["type"] == "prefix":
+                yield record["path"], int(record["bytes"]), False
+            elif record["type"] == "item" and record["path"]:
+                yield record["path"], int(record["size"]), True
 
 
 def _opened(path: Path, identities: Sequence[Identity]) -> bytes:

@@ -1,0 +1,156 @@
+"""An encrypted capture that was killed: the recipient proves it, nobody else reads it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from typing import TYPE_CHECKING
+
+import pytest
+from provable import judge
+
+from hozen_hashes.age import read_identities
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from synthetic_host import Host
+
+pytestmark = [pytest.mark.needs("age"), pytest.mark.needs("age-keygen")]
+
+_PROFILE = """name: logs
+version: 1
+description: {en: "logs only", ja: "ログのみ"}
+artifacts: [linux_logs]
+limits: {free_space_floor: 1MiB, free_space_floor_share: 0%}
+epoch: {seconds: 2s, bytes: 256KiB}
+"""
+_LOGS = r"""
+head -c 4000000 /dev/urandom | split -b 20000 -a 3 --additional-suffix=.log - /var/log/small
+head -c 3000000 /dev/urandom >/var/log/zbig.log
+"""
+_KEY = r"age-keygen -o key.txt 2>/dev/null; TO=$(sed -n 's/.*public key: //p' key.txt)"
+_LAST_CHUNK = 64 << 10
+# What an unencrypted medium shows at once: ZIP members, journal records, names, the case, and bytes of the evidence.
+_CLEAR = (b"PK\x03\x04", b'"type":', b"linux_logs", b"smalla", b"Sato", b"BEGIN CERTIFICATE")
+
+
+@pytest.fixture(autouse=True)
+def _profile(host: Host) -> None:
+    (host.work / "logs.yaml").write_text(_PROFILE, encoding="utf-8")
+
+
+def capture(case: str, out: str = "usb", more: str = '--recipient "$TO"') -> str:
+    return f"hozen -q capture {case} --profile ./logs.yaml --allow-local --out {out} {more}"
+
+
+def _killed(host: Host, case: str, *, times: int, seed: int) -> list[Path]:
+    """Kill captures at random moments of random epochs; return the folders with a partial."""
+    chance = random.Random(seed)
+    moments = [(n * 16 // times, chance.uniform(0, 0.06)) for n in range(times)]
+    script = "\n".join(
+        f"""mkdir k{n}; {capture(case, out=f"k{n}")} & pid=$!
+        until compgen -G "k{n}/*.journal/{epoch:06d}.sig" >/dev/null || ! kill -0 $pid; do sleep 0.005; done
+        sleep {wait:.3f}; kill -9 $pid; wait $pid 2>/dev/null"""
+        for n, (epoch, wait) in enumerate(moments)
+    )
+    run = host.run(
+        f"{script}\nhozen salvage k1/*.journal; echo open $?", setup=f"{_LOGS}\n{_KEY}", timeout=230
+    )
+    assert "open 2" in run.stdout, run.stderr
+    assert "error: 検証不能" in run.stderr
+    assert "--identity" in run.stderr
+    folders = [host.work / f"k{n}" for n in range(times)]
+    return [folder for folder in folders if not list(folder.glob("*.zip.age"))]
+
+
+def _judge_all(host: Host, folders: list[Path]) -> tuple[int, int]:
+    identities = read_identities((host.work / "key.txt").read_text(encoding="ascii"))
+    epochs = items = 0
+    for folder in folders:
+        remains = judge(folder, identities=identities, held_back=_LAST_CHUNK)
+        epochs, items = max(epochs, remains.epochs), max(items, remains.items)
+        assert remains.report.start is not None
+        assert [word for word in _CLEAR if _on_medium(folder, word)] == []
+    return epochs, items
+
+
+def _on_medium(folder: Path, word: bytes) -> bool:
+    return any(word in path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def test_kill_9_of_an_encrypted_capture_loses_one_epoch_and_one_chunk(
+    host: Host, case_options: str
+) -> None:
+    torn = _killed(host, case_options, times=10, seed=3)
+    assert len(torn) >= 8, "most kills must hit a running capture"
+    epochs, items = _judge_all(host, torn)
+    assert epochs >= 5
+    assert items >= 20
+
+
+@pytest.mark.slow
+def test_kill_9_at_30_points_of_encrypted_captures(host: Host, case_options: str) -> None:
+    torn = _killed(host, case_options, times=32, seed=4)
+    assert len(torn) >= 24, "most kills must hit a running capture"
+    epochs, items = _judge_all(host, torn)
+    assert epochs >= 10
+    assert items >= 100
+
+
+@pytest.mark.needs("openssl")
+def test_a_finished_encrypted_bundle_opens_with_age_and_its_envelope_with_openssl(
+    host: Host, case_options: str
+) -> None:
+    script = f"""
+        {capture(case_options)} || exit 9
+        age -d -i key.txt usb/*.zip.age >clear.zip; echo "age $?"
+        hozen verify --json usb/*.zip.age --identity key.txt >verdict.json
+        unzip -q clear.zip -d clear; echo "unzip $?"
+        cd usb/*.envelope
+        openssl cms -verify -noverify -binary -inform DER -in envelope.p7s -content envelope.json -out /dev/null
+        echo "envelope $?"
+        cmp agent.p7s ../../clear/*/signatures/agent.p7s; echo "seal $?"
+        cd ../..; {capture(case_options, out="open", more="")} """
+    run = host.run(script, setup=f"{_LOGS}\n{_KEY}\nmkdir open")
+    said = [line for line in run.stdout.splitlines() if line.endswith(" 0")]
+    assert said == ["age 0", "unzip 0", "envelope 0", "seal 0"], run.stdout + run.stderr
+    assert '"integrity": "match"' in (host.work / "verdict.json").read_text(encoding="utf-8")
+    usb = host.work / "usb"
+    envelope = json.loads(next(usb.glob("*.envelope/envelope.json")).read_text(encoding="ascii"))
+    ciphertext = next(usb.glob("*.zip.age")).read_bytes()
+    tags = next((host.work / "clear").glob("*/tagmanifest-sha256.txt")).read_bytes()
+    assert envelope["ciphertext_sha256"] == hashlib.sha256(ciphertext).hexdigest()
+    assert envelope["ciphertext_size"] == str(len(ciphertext))
+    assert envelope["seal"] == hashlib.sha256(tags).hexdigest()
+    assert not list(usb.glob("*.journal"))
+    assert any(word in ciphertext for word in _CLEAR) is False
+    assert _on_medium(host.work / "open", b"PK\x03\x04"), "the search finds what is in clear"
+
+
+def test_the_running_journal_of_an_encrypted_capture_opens_with_age(
+    host: Host, case_options: str
+) -> None:
+    script = f"""
+        {capture(case_options)} & pid=$!
+        until ls usb/*.journal/000003.jsonl.age >/dev/null 2>&1; do sleep 0.01; done
+        kill -9 $pid; wait $pid 2>/dev/null; cd usb/*.journal
+        for n in 000000 000001 000002; do
+          age -d -i ../../key.txt $n.jsonl.age >../../$n.jsonl || exit 9
+          openssl dgst -sha256 -verify $n.pub -signature $n.sig ../../$n.jsonl
+        done
+        cat 000000.sha256 000001.sha256 000002.sha256 >../../sums; cd ../..; sha256sum -c sums
+        hozen salvage --json --identity key.txt usb/*.partial >salvage.json; echo "salvage $?"
+        hozen salvage --identity key.txt usb/*.partial --to proved >/dev/null; echo "to $?" """
+    run = host.run(script, setup=f"{_LOGS}\n{_KEY}")
+    assert run.stdout.count("Verified OK") == 3, run.stderr
+    assert run.stdout.count(": OK") == 3
+    assert {"salvage 0", "to 0"} <= set(run.stdout.splitlines()), run.stderr
+    salvaged = json.loads((host.work / "salvage.json").read_text(encoding="utf-8"))
+    assert salvaged["segments"]["proved"] >= 3
+    proved = [one for one in salvaged["proved"] if one["path"].startswith("data/")]
+    for one in proved:
+        ending = ".prefix" if one["extent"] == "prefix" else ""
+        data = (host.work / "proved" / (one["path"] + ending)).read_bytes()
+        assert hashlib.sha256(data).hexdigest() == one["sha256"]
