@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 from hozen_agent import hardening, planning
 from hozen_agent.artifacts.registry import CATALOGUE
 from hozen_agent.case import Asker, refuse
-from hozen_agent.destination import open_destination
+from hozen_agent.destination import Destination, open_destination
 from hozen_agent.guard import Guard, floor_of
 from hozen_agent.medium import Medium
 from hozen_agent.session import Progress, Request, Session
@@ -126,17 +126,13 @@ def capture_host(
 ) -> Result:
     """Capture this host into one sealed bundle at the destination.
 
-    Args:
-        options: what was asked for.
-        proc: descriptor of /proc.
-        sweep: the first sweep.
-        talk: the person, or nobody.
-        connect: gives the collector, or None when none was named.
-        enrolled: gives the enrolled identity, or None.
+    `proc` and `sweep` are from stage 0; `connect` gives the collector, or None when none was named;
+    `enrolled` gives the enrolled identity, or None.
 
     Raises:
         UsageError: as prepare(); the destination lies on this host's own disks.
-        CannotWriteError: the destination refuses, is full, or gave back other bytes; a provable partial remains.
+        CannotWriteError: the destination refuses, is full, or gave back other bytes; a provable
+            partial remains.
         SignatureError: the identity cannot be used.
     """
     hardening.return_memory()
@@ -155,11 +151,7 @@ def capture_host(
         collector, not_reached = _reach(connect)
         bundle_id = new_bundle_id(os.uname().nodename, sweep.started[0], os.urandom(4).hex())
         medium = Medium(destination, bundle_id, recipients=ready.recipients)
-        guard = Guard(
-            profile=ready.profile,
-            floor=floor_of(ready.profile, destination.size),
-            free_bytes=medium.container.free_bytes,
-        )
+        guard = _guard(ready.profile, medium, destination)
         _install_signals(guard, talk)
         session = Session(
             _request(
@@ -180,6 +172,12 @@ def capture_host(
         session.open()
         session.collect(around.context(session))
         return session.seal(around.footprint())
+
+
+def _guard(profile: Profile, medium: Medium, destination: Destination) -> Guard:
+    """Return the guard over this medium's free space."""
+    floor = floor_of(profile, destination.size)
+    return Guard(profile=profile, floor=floor, free_bytes=medium.container.free_bytes)
 
 
 def _request(
