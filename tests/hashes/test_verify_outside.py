@@ -150,13 +150,19 @@ def test_a_receipt_by_another_log_key_is_a_mismatch(receipt_of: Any) -> None:
     assert check(receipt=receipt_of(GOOD), log_keys=(other,)).word is Word.MISMATCH
 
 
-def test_a_changed_receipt_is_a_mismatch(receipt_of: Any) -> None:
+def test_a_receipt_whose_statement_was_changed_is_a_mismatch(receipt_of: Any) -> None:
+    files = receipt_of(GOOD)
+    files["receipt.txt"] = files["receipt.txt"].replace(b"05:00:31", b"04:00:31")
+    assert check(receipt=files, log_keys=(KEY.verifier,)).word is Word.MISMATCH
+
+
+def test_a_receipt_that_cannot_be_read_anchors_nothing(receipt_of: Any) -> None:
     for name in ("receipt.txt", "receipt.tlog-proof", "log.vkey"):
-        files = receipt_of(GOOD)
-        middle = len(files[name]) // 2
-        files[name] = files[name][:middle] + b"%" + files[name][middle + 1 :]
-        report = check(receipt=files, log_keys=(KEY.verifier,))
-        assert report.word is Word.MISMATCH, name
+        files = receipt_of(ALONE)
+        for junk in (b"", b"%" * 99, files[name][:-3]):
+            report = check(ALONE, receipt={**files, name: junk}, log_keys=(KEY.verifier,))
+            assert (report.word, report.integrity) == (Word.NOT_VERIFIABLE, Word.MATCH), name
+            assert report.step(12).notes[0].key == "receipt-unusable"
 
 
 def test_a_quarantined_bundle_existed_but_is_not_vouched_for(receipt_of: Any) -> None:

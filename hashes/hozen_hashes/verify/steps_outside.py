@@ -6,7 +6,12 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from hozen_hashes.errors import BadDataError, MismatchError
+from hozen_hashes.errors import (
+    BadDataError,
+    MismatchError,
+    NotVerifiableError,
+    SignatureError,
+)
 from hozen_hashes.names import rfc3339
 from hozen_hashes.receipt import PartState, verify_receipt
 from hozen_hashes.verify.reading import SEALED, SIGNATURE
@@ -53,8 +58,11 @@ def receipt(reading: Reading, anchors: Anchors, at: datetime) -> Receipted:
             log_keys=anchors.log_keys,
             bundle=reading.bundle_id,
         )
-    except (BadDataError, MismatchError) as error:
+    except (SignatureError, MismatchError) as error:
         return Receipted(step(12, [Note("receipt", {"reason": str(error)})]))
+    except (BadDataError, NotVerifiableError) as error:
+        unusable = Note("receipt-unusable", {"reason": str(error)})
+        return Receipted(StepResult(12, Result.NOT_VERIFIABLE, (unusable,)))
     return _judged(verified)
 
 
