@@ -81,6 +81,8 @@ def capture(**given: Any) -> int:
     terminal they must be given. 'unknown' is an answer.
     """
     proc, sweep = stage0.take()
+    if os.geteuid() != 0:  # said in the first line and, with what it cost, in the last
+        cli.warn(cli.pick(en=_UNPRIVILEGED, ja=_UNPRIVILEGED_JA))
     person = Person(passphrase_file=given["passphrase_file"])
     person.card()
     options = Options(
@@ -96,8 +98,6 @@ def capture(**given: Any) -> int:
         identity=given["identity"],
     )
     url = given["collector"]
-    if os.geteuid() != 0:
-        cli.warn(cli.pick(en=_UNPRIVILEGED, ja=_UNPRIVILEGED_JA))
     result = capture_host(
         options,
         proc=proc,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hozen_agent.session import Result
 
 _DONE, _NOT_ALL = 0, 3
+_NOTHING_LACKS = frozenset({"captured", "empty", "missing"})
 
 
 def report(
@@ -22,6 +23,7 @@ def report(
     """Print the result, push it when a collector was named, and return the exit code."""
     _person(result, options, connecting.anchors(collector) if collector else None)
     pushed, code = _push(result, options, collector) if collector else ({}, _DONE)
+    _not_obtained(result)
     if as_json:
         cli.emit_json({**_facts(result, options), **pushed})
     if code != _DONE:
@@ -84,17 +86,28 @@ def _person(result: Result, options: Options, anchors: tuple[str, str] | None) -
                 ja="署名者は未確認です(この取得のためだけに作られた鍵)。受領証又は作業者署名により確認できます",
             )
         )
-    if os.geteuid() != 0 or result.not_obtained:
-        cli.warn(
-            pick(
-                en=f"{result.not_obtained} attempts were not obtained (reasons: 'hozen inspect')",
-                ja=f"不取得 {result.not_obtained} 件(理由は hozen inspect で確認できます)",
-            )
-        )
     say(
         pick(
             en="the medium is synchronised and may be removed",
             ja="書込みは完了しました。媒体を取り外せます",
+        )
+    )
+
+
+def _not_obtained(result: Result) -> None:
+    """Say in the last line what is not there, and so that nobody takes an unprivileged run for a whole one."""
+    root = os.geteuid() == 0
+    if root and not result.not_obtained:
+        return
+    lacking = sorted((o, n) for o, n in result.outcomes.items() if o not in _NOTHING_LACKS)
+    counts = ", ".join(f"{count} {outcome}" for outcome, count in lacking)
+    shown = f" ({counts})" if counts else ""
+    cli.warn(
+        cli.pick(
+            en=f"{'' if root else 'run without root: '}{result.not_obtained} attempts were not obtained{shown}; "
+            "reasons: hozen inspect",
+            ja=f"{'' if root else 'root権限なしで実行: '}不取得 {result.not_obtained} 件{shown}。"
+            "理由は hozen inspect で確認できます",
         )
     )
 
