@@ -204,8 +204,12 @@ class Consumer:
         self._held = self._complete = complete
         self._stalled = not complete
         self.started = (wall, boot)
-        if self._position >= self._end:
-            raise WorkerGoneError if self._hung_up() else WorkerSilentError
+        if self._position < self._end:
+            return
+        if complete:
+            self._next(silence)  # everything in this slot was taken before it was completed
+            return
+        raise WorkerGoneError if self._hung_up() else WorkerSilentError
 
     def _release(self) -> None:
         self._held = False

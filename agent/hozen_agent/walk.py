@@ -340,6 +340,7 @@ class Walker:
         """Yield the records of getdents64; its own buffer, as directories nest."""
         buffer = self._buffer
         while size := syscalls.getdents64(fd, self._address, len(buffer)):
+            self._alive()  # a directory of millions of names takes its time
             data, at, found = buffer.raw[:size], 0, []
             while at < size:
                 _, _, length, kind = _DIRENT.unpack_from(data, at)

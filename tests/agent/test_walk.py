@@ -184,3 +184,27 @@ def _regex(part: str) -> str:
 
 def _last(part: str) -> str:
     return _regex(part).replace("{0,", "{1,") if part.startswith("**") else _regex(part)
+
+
+def test_a_search_that_finds_nothing_for_long_says_that_it_is_alive() -> None:
+    from hozen_agent import ring, serve
+
+    shared = ring.Shared()
+    events, free = os.pipe(), os.pipe()
+    try:
+        found = serve._Found(ring.Producer(shared, events=events[1], free=free[0]), timed=False)
+        found._sent -= 5
+        found._flush()
+        reader = ring.Consumer(shared, events=events[0], free=free[1])
+        assert reader.record(1.0)[0] == ring.Kind.ALIVE
+    finally:
+        for fd in (*events, *free):
+            os.close(fd)
+
+
+def test_a_path_reached_by_links_and_by_name_is_found_once(evidence: Evidence) -> None:
+    plant(evidence, "/usr/lib/s/a", "/usr/lib/s/b")
+    (evidence.root / "lib").symlink_to("usr/lib")
+    (evidence.root / "lib64").symlink_to("lib")
+    found = evidence.find(b"/lib/s/*", b"/lib64/s/*", b"/usr/lib/s/a")
+    assert sorted(found) == [b"/lib", b"/lib64", b"/usr/lib/s/a", b"/usr/lib/s/b"]
