@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("hozen.collector")
 _POLL: Final = 1.0
+_WORKERS: Final = 2  # a long verification must not hold up every receipt
 _SWEEP: Final = 30.0
 _RETRY: Final = 2
 
@@ -47,7 +48,8 @@ class Workers:
 
     def start(self) -> None:
         """Begin; to be called on the event loop."""
-        self._tasks = [asyncio.create_task(self._jobs()), asyncio.create_task(self._sweeps())]
+        jobs_at_once = [self._jobs() for _ in range(_WORKERS)]
+        self._tasks = [asyncio.create_task(one) for one in (*jobs_at_once, self._sweeps())]
 
     def wake(self) -> None:
         """Say that a job was promised."""

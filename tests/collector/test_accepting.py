@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -126,6 +127,18 @@ def test_the_same_container_again_gets_the_same_receipt_and_no_leaf(
     other = tools.enrol(running.root, running.port, host="other")
     assert other.push(bundle)["state"] == "accepted"
     assert other.receipt(bundle.sha256) == first
+    assert len(events(running.root, tools, bundle.bundle_id)) == 1
+
+
+def test_the_same_container_from_many_at_once_is_one_entry(
+    client: Any, running: Any, tools: Any
+) -> None:
+    bundle = tools.make_bundle(client.signer)
+    others = [tools.enrol(running.root, running.port, host=f"h{at}") for at in range(3)]
+    with ThreadPoolExecutor() as pool:
+        states = list(pool.map(lambda one: one.push(bundle)["state"], [client, *others]))
+    assert states == ["accepted"] * 4
+    assert len({str(one.receipt(bundle.sha256)) for one in others}) == 1
     assert len(events(running.root, tools, bundle.bundle_id)) == 1
 
 

@@ -156,7 +156,7 @@ def test_kills_at_random_moments_lose_nothing_that_was_acknowledged(
     client = tools.enrol(empty_collector, serve(empty_collector).port)
     sizes = [check_log(empty_collector, tools)]
     done = 0
-    for _ in range(4):
+    for _ in range(3):
         pusher = Pusher(
             client, tools.make_bundle(client.signer, payload=os.urandom(400_000)), tools
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import ssl
 from datetime import UTC, datetime
@@ -362,3 +363,36 @@ def test_a_body_larger_than_the_route_allows_is_refused(running: Any, tools: Any
     for body in (b"", b"[]", b"{", b'{"token":1}'):
         assert anybody.call("POST", "/api/v1/enroll", {}, body).status == 400
     assert anybody.call("POST", "/api/v1/enroll", {}, b'{"a":' * 2000).status == 413
+
+
+def test_requests_in_no_form_leave_the_collector_as_it_was(
+    client: Any, running: Any, tools: Any
+) -> None:
+    location = client.create(tools.make_bundle()).headers["location"].encode()
+    patch = (
+        b"PATCH "
+        + location
+        + b" HTTP/1.1\r\nHost: x\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\n"
+    )
+    kind = b"Content-Type: application/offset+octet-stream\r\n"
+    for words in (
+        b"\x00\xff" * 500,
+        b"GET\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /%ff%00%2e%2e HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET " + b"/" * 70_000 + b" HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: upgrade\r\n\r\n",
+        patch + kind + b"Content-Length: -1\r\n\r\n",
+        patch + kind + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
+        patch + kind + b"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        patch + kind + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+        patch + kind + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n",
+        patch + b"Content-Type: \xff\r\nContent-Length: 5\r\n\r\nhello",
+    ):
+        with client.raw() as raw:
+            raw.settimeout(3)
+            with contextlib.suppress(OSError):
+                raw.sendall(words)
+                raw.recv(200)
+    assert running.process.poll() is None
+    assert client.offset(location.decode()) == 0

@@ -78,6 +78,9 @@ def serve(
     if words := os.environ.get("HOZEN_FAULT"):
         faults.arm(words)
     logging.basicConfig(level=logging.WARNING, format="hozen: %(levelname)s: %(message)s")
+    logging.getLogger("uvicorn.error").setLevel(
+        logging.ERROR
+    )  # what strangers send is not our news
 
     def ready(api: Address, page: Address) -> None:
         line = f"ready: https://{api.text} status: http://{page.text}"
