@@ -2,7 +2,7 @@
 PYTHON ?= python3
 JOBS ?= 2
 BIN := .venv/bin
-STAMP := .build/setup.stamp
+STAMP := .venv/.stamp
 SOURCES := agent collector config hashes tests tools docs
 SPELL := $(SOURCES) README.md SECURITY.md CHANGELOG.md CONTRIBUTING.md pyproject.toml Makefile
 .PHONY: help setup check lint types walls test cover docs reference fix wheel demo faults bench clean
@@ -13,7 +13,7 @@ help:  ## this list
 setup: $(STAMP)  ## the environment in .venv, from uv.lock
 $(STAMP): pyproject.toml uv.lock tools/setup.sh
 	tools/setup.sh $(PYTHON)
-	@mkdir -p .build && touch $@
+	@touch $@
 
 check: lint types walls test docs  ## the whole gate
 
