@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import shlex
 import shutil
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -163,3 +164,71 @@ def test_the_same_cuts_tell_a_capture_that_does_not_sync_or_syncs_too_late(
     capture = traced(change)
     with pytest.raises(LostError):
         _cut_and_judge(capture, tmp_path / "cut", seed=11)
+
+
+def _reflink_disk(host: Host, kind: str) -> str:
+    """Return a setup that mounts a `kind` medium whose image lies on a reflink XFS, or skip."""
+    for tool in ("mkfs.xfs", f"mkfs.{kind}"):
+        if shutil.which(tool) is None:
+            pytest.skip(f"{tool} is not installed")
+    setup = f"""
+        truncate -s 2G below.img; mkfs.xfs -q -m reflink=1 below.img; mkdir below; mount -o loop below.img below
+        truncate -s 400M below/medium.img; mkfs.{kind} -q below/medium.img; mount -o loop below/medium.img usb"""
+    probe = host.run(
+        f"{setup}\ncp --reflink=always below/medium.img below/cut.img && echo able; rm -rf below.img"
+    )
+    if "able" not in probe.stdout:
+        pytest.skip(f"no loop device on a reflink XFS here: {probe.stderr.strip()}")
+    (host.work / "below").rmdir()
+    return setup
+
+
+@pytest.mark.slow
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [("ext4", ""), ("xfs", ""), ("ext4", _UNSYNCED)],
+    ids=["ext4", "xfs", "ext4, no fdatasync must fail"],
+)
+def test_images_of_a_real_file_system_taken_at_20_instants_lose_at_most_one_epoch(
+    host: Host, case_options: str, kind: str, change: str
+) -> None:
+    setup = _reflink_disk(host, kind)
+    (host.work / "logs.yaml").write_text(
+        _PROFILE.replace("seconds: 2s", "seconds: 100ms"), encoding="utf-8"
+    )
+    # Before each image the epochs that are durable are counted: a key file is there only after the epoch before.
+    program = f"{change}\nimport sys\nfrom hozen_hashes.front import main\nsys.exit(main())"
+    options = "loop,nouuid" if kind == "xfs" else "loop"
+    script = f"""
+        python -c {shlex.quote(program)} -q capture {case_options} \\
+          --profile ./logs.yaml --allow-local --out usb & pid=$!
+        until compgen -G "usb/*.journal/000000.sig" >/dev/null; do sleep 0.005; done
+        n=0
+        while kill -0 $pid 2>/dev/null && [ $n -lt 40 ]; do
+          durable=$(ls usb/*.journal 2>/dev/null | grep -c pub)
+          cp --reflink=always below/medium.img below/cut$n.img || exit 9
+          echo $durable >durable$n; n=$((n+1)); sleep 0.0$((RANDOM % 9 + 1))
+        done
+        wait $pid; echo "code $?"; umount usb; mkdir at
+        for cut in $(seq 0 $((n-1))); do
+          mount -o {options} below/cut$cut.img at && cp -r at k$cut && umount at || exit 8
+        done"""
+    logs = (
+        "head -c 60000000 /dev/urandom | split -b 200000 -a 3 --additional-suffix=.log - /var/log/a"
+    )
+    run = host.run(script, setup=f"{setup}\n{logs}", timeout=200)
+    assert run.returncode == 0, run.stderr
+    assert "code 0" in run.stdout
+    torn = [path for path in sorted(host.work.glob("k*")) if list(path.glob("*.partial"))]
+    assert len(torn) >= (5 if change else 20), "most images must show a running capture"
+    with pytest.raises(LostError) if change else nullcontext():
+        assert max(_judge_image(host, image) for image in torn) >= 8
+    for image in [*host.work.glob("k*"), host.work / "below.img"]:
+        shutil.rmtree(image) if image.is_dir() else image.unlink()
+
+
+def _judge_image(host: Host, image: Path) -> int:
+    """Return how many epochs one image proves: all but the one whose key file had been begun."""
+    begun = int((host.work / image.name.replace("k", "durable")).read_text())
+    return judge(image, durable=max(0, begun - 1)).epochs
