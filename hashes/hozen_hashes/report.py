@@ -58,6 +58,9 @@ def _stopped(stop: BaseException) -> int:
 
 
 def _misused(error: click.ClickException) -> int:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        return USAGE
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "hozen"
     cli.error(error.format_message(), hint=f"see `{path} --help`")

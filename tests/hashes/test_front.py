@@ -134,6 +134,14 @@ def test_help_version_and_unknown_words() -> None:
     assert unknown.stderr.splitlines()[1] == "hozen: hint: see `hozen --help`"
 
 
+def test_a_call_without_words_shows_the_help_as_it_is() -> None:
+    for args in ([], ["key"]):
+        done = run(*args)
+        assert done.returncode == 64
+        assert done.stdout == ""
+        assert done.stderr.startswith("Usage: hozen")
+
+
 def test_a_reader_that_goes_away_ends_the_command_quietly() -> None:
     code = "import sys; from hozen_hashes.front import main; sys.exit(main())"
     reader, writer = os.pipe()
