@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hozen_agent.items import AttemptFailed, Outcome
-from hozen_hashes.errors import InternalError
+from hozen_hashes.errors import CannotWriteError, InternalError
 from hozen_hashes.records import ItemRecord
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from hozen_hashes.writer import BundleWriter
 
 _SMALL = 1 << 20
+_MOST_WORDS = 500
 _OUTCOME_OF = {
     errno.ENOENT: Outcome.MISSING,
     errno.ESRCH: Outcome.MISSING,
@@ -87,14 +88,9 @@ class Recorder:
         started = attempt.started or self._now()
         outcome, reason, stored = self._take(attempt, item)
         more = self._more(attempt)
-        if (
-            attempt.after is not None
-            and attempt.stat is not None
-            and (later := attempt.after()) is not None
-        ):
-            changed = attempt.stat.changes(later)
-            if changed:
-                more["changed"] = changed
+        changed, reason = _changed(attempt, reason)
+        if changed:
+            more["changed"] = changed
         record = ItemRecord(
             item=item,
             artifact=attempt.artifact,
@@ -187,6 +183,25 @@ class Recorder:
         return more
 
 
+def fault(error: Exception) -> str:
+    """Return the reason for the record of what our own code did wrong; foreign text in it is bounded and printable."""
+    words = str(error).encode("ascii", "backslashreplace").decode()[:_MOST_WORDS]
+    return f"fault in the agent: {type(error).__name__}: {words}"
+
+
+def _changed(attempt: Attempt, reason: str) -> tuple[list[str], str]:
+    """Return what differs at the second look, and the reason; bytes that are stored always get their record."""
+    if attempt.after is None or attempt.stat is None:
+        return [], reason
+    try:
+        later = attempt.after()
+    except CannotWriteError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the bytes are in the container; without a record they would accuse us
+        return [], f"{reason}; {fault(error)}".removeprefix("; ")
+    return ([] if later is None else attempt.stat.changes(later)), reason
+
+
 def _small(data: object, most: int) -> Buffer | None:
     """Return the bytes of the usual small file, which are in memory in one piece; None for everything else."""
     if type(data) is list and len(data) == 1 and 0 < len(data[0]) <= most:
@@ -225,5 +240,9 @@ def _guarded(
         ending.outcome, ending.reason = failed.outcome, str(failed)
     except OSError as error:
         ending.outcome, ending.reason = outcome_of(error)
+    except CannotWriteError:
+        raise
+    except Exception as error:  # noqa: BLE001 - what was read so far is evidence, and the other items wait
+        ending.outcome, ending.reason = Outcome.FAILED, fault(error)
     if taken and ending.outcome in {Outcome.MISSING, Outcome.DENIED, Outcome.EMPTY}:
         ending.outcome = Outcome.TRUNCATED

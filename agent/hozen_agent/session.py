@@ -10,7 +10,7 @@ from hozen_agent.artifacts.registry import FILES_FROM_RANK
 from hozen_agent.case import case_json
 from hozen_agent.clock import now, utc_now
 from hozen_agent.items import Attempt, Outcome
-from hozen_agent.recorder import Recorder
+from hozen_agent.recorder import Recorder, fault
 from hozen_hashes import readme_verify
 from hozen_hashes.errors import CannotWriteError, HozenError
 from hozen_hashes.writer import BundleWriter, EpochLimits, Sealed
@@ -235,14 +235,10 @@ class Session:
                     attempts += 1
                     if self._guard.stopped():
                         break
-        except HozenError:
+        except CannotWriteError:
             raise
         except Exception as error:  # noqa: BLE001 - a fault of one family must not cost the others; it is recorded
-            self._record(
-                self._unread(
-                    step, Outcome.FAILED, f"fault in the agent: {type(error).__name__}: {error}"
-                )
-            )
+            self._record(self._unread(step, Outcome.FAILED, fault(error)))
             attempts += 1
         if self._guard.stop_reason:
             outcome = _OUTCOME_WHEN_STOPPED.get(self._guard.stop_reason, Outcome.FAILED)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from hozen_agent.items import Attempt, AttemptFailed, FileStat, Outcome
 from hozen_agent.recorder import Recorder, outcome_of
-from hozen_hashes.errors import InternalError
+from hozen_hashes.errors import CannotWriteError, InternalError
 from hozen_hashes.identity import new_one_capture
 from hozen_hashes.writer import BundleWriter
 
@@ -105,6 +105,38 @@ def test_no_bytes_is_empty_and_never_the_hash_of_nothing() -> None:
 def test_an_attempt_without_bytes_keeps_its_reason(outcome: Outcome) -> None:
     line, stored = one(None, outcome=outcome, reason="because")
     assert (line["outcome"], line["reason"], stored) == (outcome.value, "because", None)
+
+
+def test_a_fault_of_ours_in_the_middle_keeps_what_was_read_and_lets_the_next_one_be_read() -> None:
+    def broken() -> Iterator[bytes]:
+        yield bytes(3 << 20)
+        raise ValueError("a layout nobody thought of \udcff")
+
+    (line, stored), (after, _) = recorded(attempt(broken()), attempt([b"next"]))
+    assert (line["outcome"], len(stored or b"")) == ("failed", 3 << 20)
+    assert line["reason"] == r"fault in the agent: ValueError: a layout nobody thought of \udcff"
+    assert after["outcome"] == "captured"
+
+
+def test_bytes_that_are_stored_get_their_record_also_when_the_second_look_fails() -> None:
+    def look() -> FileStat | None:
+        raise ValueError("no")
+
+    seen = FileStat(
+        mode=0o100644, uid=0, gid=0, dev=1, ino=2, nlink=1, size=3, atime=1, mtime=1, ctime=1
+    )
+    line, stored = one([b"abc"], stat=seen, after=look)
+    assert (line["outcome"], stored) == ("captured", b"abc")
+    assert line["reason"] == "fault in the agent: ValueError: no"
+
+
+def test_a_medium_that_refuses_is_never_taken_for_a_fault_of_the_evidence() -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"first"
+        raise CannotWriteError("gone")
+
+    with pytest.raises(CannotWriteError):
+        one(broken())
 
 
 def test_a_read_that_fails_in_the_middle_keeps_what_was_read() -> None:
