@@ -38,10 +38,9 @@ _RETRY: Final = 2
 class Workers:
     """What runs beside the requests: jobs, and the sweep of abandoned uploads."""
 
-    def __init__(self, collector: Collector, verifier: Verifier, live: LiveUploads) -> None:
+    def __init__(self, collector: Collector, verifier: Verifier) -> None:
         self._collector = collector
         self._verifier = verifier
-        self._live = live
         self._work = asyncio.Event()
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -125,9 +124,10 @@ class Workers:
             )
 
     async def _sweep(self) -> bool:
-        for upload_id in await blocking(self._collector.store.expired):
-            await self._live.preempt(upload_id)
-            await blocking(self._collector.store.end, upload_id, store.EXPIRED)
+        uploads = self._collector.store
+        limit, abandoned = await blocking(uploads.expired)
+        for upload_id in abandoned:
+            await blocking(uploads.end, upload_id, store.EXPIRED, untouched_since=limit)
         await blocking(self._collector.log.publish)  # another command may have added a leaf
         return True
 

@@ -119,7 +119,7 @@ async def _run(
     loop.set_default_executor(ThreadPoolExecutor(_THREADS, thread_name_prefix="hozen"))
     live = LiveUploads()
     verifier = Verifier(collector.layout.keys / "ca.pem", collector.settings)
-    workers = Workers(collector, verifier, live)
+    workers = Workers(collector, verifier)
     listen, status = _address(api), _address(page)
     servers = [
         _server(make_app(collector, live, workers), collector, tls=True),

@@ -112,23 +112,24 @@ class UploadStore:
                 upload.state = VERIFYING
                 jobs.enqueue(session, ACCEPT_TASK, {"upload": upload_id}, key=f"accept:{upload_id}")
 
-    def end(self, upload_id: str, state: str) -> None:
-        """Give an unfinished upload up: its row stays, its bytes go."""
+    def end(self, upload_id: str, state: str, *, untouched_since: int | None = None) -> None:
+        """Give an unfinished upload up: its row stays, its bytes go. One that was gone on with meanwhile is left."""
+        limit = now_ns() if untouched_since is None else untouched_since
         with self._index.write() as session:
             ended = session.execute(
                 update(Upload)
-                .where(Upload.id == upload_id, Upload.state == RECEIVING)
+                .where(Upload.id == upload_id, Upload.state == RECEIVING, Upload.touched <= limit)
                 .values(state=state, touched=now_ns())
             )
         if cast("CursorResult[object]", ended).rowcount == 1:
             durable.remove(self.path(upload_id))
 
-    def expired(self) -> list[str]:
-        """Give the unfinished uploads that nobody went on with."""
+    def expired(self) -> tuple[int, list[str]]:
+        """Give the unfinished uploads that nobody went on with since a time, and that time."""
         limit = now_ns() - self._settings.upload_ttl * SECOND
         with self._index.read() as session:
-            query = select(Upload.id).where(Upload.state == RECEIVING, Upload.touched < limit)
-            return list(session.scalars(query))
+            query = select(Upload.id).where(Upload.state == RECEIVING, Upload.touched <= limit)
+            return limit, list(session.scalars(query))
 
     def expires(self, upload: Upload) -> int:
         """Give when an unfinished upload will be swept."""
