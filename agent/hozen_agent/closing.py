@@ -14,10 +14,10 @@ from hozen_hashes.names import rfc3339
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hozen_config.casefile import CaseFile
     from hozen_agent.guard import Guard
     from hozen_agent.planning import Plan
     from hozen_agent.recorder import Tally
+    from hozen_config.casefile import CaseFile
     from hozen_hashes.writer import BundleWriter
 
 
@@ -26,6 +26,7 @@ class Facts:
     """Everything `bundle.json` needs besides the writer's own numbers.
 
     Attributes:
+        reason: why the journal ended.
         clock: as measured: synchronised, source, offset and uncertainty in milliseconds, or the reason why not.
         footprint: what only the session knows of its own traces (files opened, processes, sockets, …).
     """
@@ -39,6 +40,7 @@ class Facts:
     clock: Mapping[str, object]
     checkpoint: Mapping[str, object]
     tally: Tally
+    reason: str
     guard: Guard
     footprint: Mapping[str, object]
     recipients: tuple[str, ...]
@@ -69,7 +71,7 @@ def bundle_json(facts: Facts, writer: BundleWriter) -> dict[str, object]:
             "segments": journal.epoch + 1,
             "last_sha256": journal.last_sha256,
             "closed": journal.ended,
-            "reason": facts.guard.stop_reason or "complete",
+            "reason": facts.reason,
         },
         "profile": {"name": facts.plan.profile, "sha256": facts.plan.profile_sha256},
         "counts": {

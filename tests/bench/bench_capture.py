@@ -90,7 +90,8 @@ def bulk(work: Path, megabytes: int) -> list[Gate]:
              detail=f"{spent.cpu:.2f} s / {tar.cpu:.2f} s for {total >> 20} MiB"),
         Gate("bundle size / gzip -1", container.stat().st_size / (work / "g.gz").stat().st_size, 1.1,
              detail=f"{gzip.cpu:.2f} s gzip -1"),
-        Gate("verify / sha256sum", verify.cpu / sums.cpu, 0.5, why_not=no_sha, detail=f"{verify.cpu:.2f} s / {sums.cpu:.2f} s"),
+        Gate("verify / sha256sum", verify.cpu / sums.cpu, 0.5, why_not=no_sha,
+             detail=f"{verify.cpu:.2f} s / {sums.cpu:.2f} s"),
         Gate("peak memory of a capture", spent.rss / 1024, 64, unit="MiB"),
     ]  # fmt: skip
 
