@@ -13,6 +13,17 @@ if TYPE_CHECKING:
     from hozen_hashes.identity import Signer
 
 
+def check_url(url: str) -> None:
+    """Nothing is wrong with the words of a collector's URL; whether it answers is another matter.
+
+    Raises:
+        UsageError: it cannot be one.
+    """
+    from hozen_agent.replies import parse_url
+
+    parse_url(url)
+
+
 def connect(url: str) -> CollectorPort:
     """Return the collector at `url`, reached with the enrolled transport key.
 

@@ -78,10 +78,15 @@ def parse_url(url: str) -> Endpoint:
     except ValueError:
         parts, port = urlsplit(""), 0
     host = (parts.hostname or "").lower()
-    extra = parts.path.strip("/") or parts.query or parts.fragment or "@" in parts.netloc
+    extra = parts.path.strip("/") or parts.query or parts.fragment
     plain = (
         url.isascii() and url.isprintable() and " " not in url
     )  # urlsplit drops line ends silently
+    if "@" in url:  # never quoted: a password may stand before it
+        raise UsageError(
+            "the URL of a collector holds a user name or password",
+            hint="Write https://host:port; the enrolled certificate says who you are.",
+        )
     if not plain or parts.scheme != "https" or extra or not port or not _HOST.fullmatch(host):
         raise UsageError(
             f"not the URL of a collector: {url[:200]!r}", hint="Write https://host:port."

@@ -14,7 +14,9 @@ from hozen_agent.capturing import Options, capture_host
 from hozen_agent.commands.person import Person
 from hozen_agent.commands.sealed import report
 from hozen_config.casefile import CaseFile, case_from_environment, load_case_file
+from hozen_config.quantities import parse_size
 from hozen_hashes import cli
+from hozen_hashes.errors import UsageError
 
 if TYPE_CHECKING:
     from typing import Any
@@ -25,6 +27,7 @@ _UNPRIVILEGED = (
 _UNPRIVILEGED_JA = (
     "root権限がありません。他の利用者のプロセス等は「denied(取得不可)」と記録されます"
 )
+_SMALLEST_VOLUME = 1 << 20
 _HELP_EXAMPLES = """\b
 Examples:
   hozen capture --case C-1 --operator 'Sato Hanako' --organisation 'Example KK' \\
@@ -33,6 +36,18 @@ Examples:
   hozen capture --case-file case.yaml --profile minimal --out /mnt/usb --collector https://collector:8443
   hozen capture --case-file case.yaml --out /mnt/usb --recipient age1… --keep-originals
 """
+
+
+def _volume_size(given: str | None) -> str | None:
+    """Return the text when it is a size that a volume can have."""
+    try:
+        if given is not None and parse_size(given) < _SMALLEST_VOLUME:
+            raise UsageError(
+                f"volumes of {given} are too small", hint="1MiB is the least, 4000MiB fits FAT32"
+            )
+    except ValueError as problem:
+        raise UsageError(f"--volume-size: {problem}", hint="write it as 4000MiB") from problem
+    return given
 
 
 @click.command(epilog=_HELP_EXAMPLES + "\n" + cli.exit_status(0, 3, 64, 70, 73, 75, 77, 130))
@@ -56,7 +71,10 @@ Examples:
     "--allow-local", is_flag=True, help="Accept a destination on this host's own disks; recorded."
 )
 @click.option(
-    "--volume-size", metavar="SIZE", help="Cut the bundle into files of this size (4000MiB)."
+    "--volume-size",
+    metavar="SIZE",
+    callback=lambda _context, _option, given: _volume_size(given),
+    help="Cut the bundle into files of this size (4000MiB).",
 )
 @click.option(
     "--collector", metavar="URL", help="Push there afterwards; its log also dates the start."
@@ -97,7 +115,8 @@ def capture(**given: Any) -> int:
         keep_originals=given["keep_originals"],
         identity=given["identity"],
     )
-    url = given["collector"]
+    if url := given["collector"]:
+        connecting.check_url(url)
     result = capture_host(
         options,
         proc=proc,
