@@ -71,6 +71,9 @@ class Talk(Progress, Protocol):
     def say(self, text: str) -> None:
         """Tell something about the work."""
 
+    def interrupted(self) -> None:
+        """Tell that the capture is being sealed; called from a signal handler."""
+
     def secret(self, what: str) -> bytes | None:
         """Return the passphrase or PIN of the identity."""
 
@@ -195,7 +198,7 @@ def _request(
     return Request(
         bundle_id=bundle_id,
         case=options.case,
-        complete_case=asker.wait if asker else (lambda: options.case),
+        complete_case=asker.wait if asker else (lambda _go_on: options.case),
         plan=ready.plan,
         sweep=around.sweep_mark(),
         argv=around.redactor.argv(options.argv),
@@ -215,12 +218,14 @@ def _reach(connect: Callable[[], CollectorPort | None]) -> tuple[CollectorPort |
 
 def _install_signals(guard: Guard, talk: Talk) -> None:
     """Make the first Ctrl-C or TERM seal what there is, and the second abort."""
+    asked: list[int] = []
 
     def on_signal(number: int, _frame: object) -> None:
-        if guard.stop_reason == "interrupted":
+        if asked:
             os._exit(_ABORTED)  # the partial stays provable; nothing may run any more
+        asked.append(number)
         guard.interrupt(f"stopped by {signal.Signals(number).name}")
-        talk.say("stopping: what was read is being sealed; once more aborts at once")
+        talk.interrupted()
 
     signal.signal(signal.SIGINT, on_signal)
     signal.signal(signal.SIGTERM, on_signal)

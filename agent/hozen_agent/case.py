@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from hozen_config.casefile import CaseFile
 
 UNKNOWN = "unknown"
+PATIENCE = 900.0  # seconds for a person, after everything was read
+_SLICE = 0.25
 LABELS = {
     "case": ("Case number", "案件番号"),
     "operator": ("Operator (name)", "作業者(氏名)"),
@@ -55,10 +58,18 @@ class Asker:
         """Whether every question has its answer."""
         return not self._thread.is_alive()
 
-    def wait(self) -> CaseFile:
-        """Return the completed case; blocks while the person is typing."""
-        self._thread.join()
-        return self._case
+    def wait(
+        self, go_on: Callable[[], bool] = lambda: True, *, patience: float = PATIENCE
+    ) -> CaseFile:
+        """Return the completed case; what is not answered `patience` seconds from now is `unknown`.
+
+        `go_on` is asked several times a second; waiting ends when it returns False.
+        """
+        until = time.monotonic() + patience
+        while self._thread.is_alive() and go_on() and time.monotonic() < until:
+            self._thread.join(_SLICE)
+        case = self._case
+        return replace(case, **dict.fromkeys(case.missing(), UNKNOWN))  # type: ignore[arg-type]  # all are texts
 
     def _run(self) -> None:
         for name in self._case.missing():

@@ -46,6 +46,11 @@ class Guard:
         if not self.stop_reason:
             self.stop_reason, self.detail = "interrupted", detail
 
+    def ending(self) -> tuple[str, str]:
+        """Return the journal's reason and detail as they are now; a signal may change them at any moment."""
+        reason = self.stop_reason
+        return (reason, self.detail) if reason else ("complete", "")
+
     def stopped(self) -> bool:
         """Return whether the capture must end now; looks at time and space, but not at every call."""
         if not self.stop_reason:

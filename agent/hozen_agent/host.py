@@ -30,18 +30,27 @@ def read_small(path: str) -> str:
         return ""
 
 
+def legible(text: str) -> str:
+    r"""Return text that a record can hold: bytes that were no UTF-8 (PEP 383) become `\xnn`.
+
+    Names that Python got from the system may hold such bytes, and whoever owns the host can put them there.
+    """
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
 def host_facts() -> dict[str, object]:
-    """Return the host's names, system and zone; the machine id only as a hash."""
+    """Return the host's names, system and zone; the machine id only as a hash, addresses where they can be asked."""
     machine = read_small("/etc/machine-id")
+    addresses = _addresses()
     return {
-        "hostname": os.uname().nodename,
+        "hostname": legible(os.uname().nodename),
         "machine_id_sha256": hashlib.sha256(machine.encode()).hexdigest() if machine else None,
         "boot_id": read_small("/proc/sys/kernel/random/boot_id") or None,
         "os": _os_name(),
         "kernel": f"{os.uname().sysname} {os.uname().release} {os.uname().machine}",
-        "timezone": f"{time.strftime('%z')} {'/'.join(time.tzname)}",
+        "timezone": legible(f"{time.strftime('%z')} {'/'.join(time.tzname)}"),
         "uptime_seconds": read_small("/proc/uptime").split(" ", 1)[0] or None,
-        "addresses": _addresses(),
+        **({} if addresses is None else {"addresses": addresses}),
     }
 
 
@@ -52,18 +61,24 @@ def agent_facts(argv: list[str]) -> dict[str, object]:
         "commit": os.environ.get("HOZEN_BUILD_COMMIT") or None,
         "self_sha256": self_sha256(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
-        "executable": sys.executable,
-        "argv": argv,
+        "executable": legible(sys.executable),
+        "argv": [legible(word) for word in argv],
         "uid": os.geteuid() if hasattr(os, "geteuid") else None,
         "capabilities": capabilities(),
     }
 
 
-def self_sha256() -> str:
-    """Return the SHA-256 over name and hash of each file of the running packages, in order of names."""
+def self_sha256() -> str | None:
+    """Return the SHA-256 over name and hash of each file of the running packages, in order of names.
+
+    None when one of them cannot be read: that must not cost the capture.
+    """
     total = hashlib.sha256()
-    for name, path in sorted(_own_files()):
-        total.update(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {name}\n".encode())
+    try:
+        for name, path in sorted(_own_files()):
+            total.update(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {name}\n".encode())
+    except OSError:
+        return None
     return total.hexdigest()
 
 
@@ -102,10 +117,12 @@ def _os_name() -> str:
     return platform.system()
 
 
-def _addresses() -> list[str]:
+def _addresses() -> list[str] | None:
+    """Return the addresses of this host's interfaces, None where they cannot be asked."""
     try:
         import psutil
-    except ImportError:
-        return []
-    found = {a.address for entries in psutil.net_if_addrs().values() for a in entries}
+
+        found = {a.address for entries in psutil.net_if_addrs().values() for a in entries}
+    except (ImportError, OSError):
+        return None
     return sorted(found)

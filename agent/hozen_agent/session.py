@@ -46,7 +46,7 @@ class Request:
     """What a capture is asked to do.
 
     Attributes:
-        case: may lack fields while `complete_case` still waits for answers.
+        case: may lack fields while `complete_case` still waits for answers, as long as its argument returns True.
         argv: our own command line, redacted.
         remarks: observations made before the journal existed.
         originals: recipients of a second, unredacted form of what is redacted.
@@ -54,7 +54,7 @@ class Request:
 
     bundle_id: str
     case: CaseFile
-    complete_case: Callable[[], CaseFile]
+    complete_case: Callable[[Callable[[], bool]], CaseFile]
     plan: Plan
     sweep: SweepMark
     argv: list[str]
@@ -109,7 +109,7 @@ class Session:
         self._collector = collector
         self._progress = progress
         self._agent = host.agent_facts(request.argv)
-        self._host = host.host_facts()
+        self._host: Mapping[str, object] = {}
         self._started = now()
         self._offset: tuple[float, float] | None = None
         self._offset_missing = "no collector was named"
@@ -135,7 +135,7 @@ class Session:
 
     def note(self, text: str) -> None:
         """Enter an observation about the capture itself in the journal."""
-        self.writer.note({"type": "note", "text": text})
+        self.writer.note({"type": "note", "text": host.legible(text)})
 
     def open(self) -> None:
         """Sign, durably, what is about to be done; only after this may anything else be read."""
@@ -156,9 +156,11 @@ class Session:
             signer=self._signer,
             signing_time=utc_now(),
         )
+        self._host = host.host_facts()
         for remark in request.remarks:
             self.note(remark)
         if self._collector is not None:
+            self.writer.close_epoch()  # a slow collector must not keep one open
             self._announce(self._collector, start_p7s)
 
     def collect(self, context: Context) -> None:
@@ -179,13 +181,15 @@ class Session:
         Raises:
             CannotWriteError: the medium refused, or gave back other bytes than were written; the partial stays.
         """
-        case = self._request.complete_case()
+        case = self._request.complete_case(self._may_wait)
         if self._request.case.missing():
             self.writer.note({"type": "case", **case_json(case)})
-        facts = self._facts(case, footprint)
+        # Asked once: a Ctrl-C while sealing must not make journal and bundle.json differ.
+        reason, detail = self._guard.ending()
+        facts = self._facts(case, footprint, reason=reason)
         sealed = self.writer.finish(
-            reason=self._guard.stop_reason or "complete",
-            detail=self._guard.detail,
+            reason=reason,
+            detail=detail,
             bundle_json=lambda writer: closing.bundle_json(facts, writer),
             bag_info=closing.bag_info(facts, self._request.bundle_id),
             signer=self._signer,
@@ -199,8 +203,8 @@ class Session:
             sealed=sealed,
             container_sha256=self._medium.container.sha256,
             container_size=self._medium.container.size,
-            reason=self._guard.stop_reason or "complete",
-            detail=self._guard.detail,
+            reason=reason,
+            detail=detail,
             outcomes=dict(tally.outcomes),
             not_obtained=tally.not_obtained,
             case=case,
@@ -269,7 +273,14 @@ class Session:
             reason=reason,
         )
 
-    def _facts(self, case: CaseFile, footprint: Mapping[str, object]) -> closing.Facts:
+    def _may_wait(self) -> bool:
+        """Keep the epochs short while a person types; return whether to wait on."""
+        self.writer.tick()
+        return self._guard.stop_reason != "interrupted"
+
+    def _facts(
+        self, case: CaseFile, footprint: Mapping[str, object], *, reason: str
+    ) -> closing.Facts:
         return closing.Facts(
             case=case,
             agent=self._agent,
@@ -280,6 +291,7 @@ class Session:
             clock=self._clock(),
             checkpoint=self._checkpoint,
             tally=self.recorder.tally,
+            reason=reason,
             guard=self._guard,
             footprint=footprint,
             recipients=self._medium.recipients,

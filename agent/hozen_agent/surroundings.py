@@ -82,6 +82,7 @@ class Surroundings:
     def context(self, session: Session) -> Context:
         """Return what the artifacts read through; helpers' observations go to the journal from now on."""
         self._session = session
+        self._pool.tick = session.writer.tick
         return Context(
             proc=self._view.proc,
             root=self._view.root,

@@ -43,3 +43,26 @@ def test_the_record_form_names_the_case_id() -> None:
     assert record["id"] == "C-1"
     assert record["drill"] is True
     assert record["owner"] is None
+
+
+def test_epochs_go_on_and_an_interrupt_is_heard_while_a_person_types() -> None:
+    typed = threading.Event()
+    asker = Asker(CaseFile(case="C-1"), lambda _field: "late" if typed.wait(10) else "")
+    turns: list[int] = []
+
+    def go_on() -> bool:
+        turns.append(1)
+        return len(turns) < 3
+
+    case = asker.wait(go_on)
+    typed.set()
+    assert len(turns) == 3
+    assert (case.case, case.operator) == ("C-1", "unknown")
+    assert not case.missing()
+
+
+def test_a_person_who_never_answers_does_not_keep_the_bundle_from_being_sealed() -> None:
+    typed = threading.Event()
+    asker = Asker(CaseFile(), lambda _field: "late" if typed.wait(10) else "")
+    assert asker.wait(patience=0.0).operator == "unknown"
+    typed.set()

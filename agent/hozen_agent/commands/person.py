@@ -77,6 +77,10 @@ class Person:
         finally:
             self._asking = False
 
+    def interrupted(self) -> None:
+        """Tell that sealing begins; past Python's streams, which refuse to be entered twice."""
+        self._write("\nhozen: stopping: what was read is being sealed; once more aborts at once\n")
+
     def secret(self, what: str) -> bytes | None:
         """Return the passphrase or PIN of the identity, from file, standard input or terminal."""
         return cli.read_passphrase(self._passphrase_file, prompt=f"{what} of the identity")
