@@ -31,10 +31,12 @@ walls: setup  ## who may import whom
 test: setup  ## all tests; T=path::name for some
 	$(BIN)/pytest -n $(JOBS) --dist worksteal $(T)
 
+# What runs in processes of its own (captures, the collector) is not counted: those start with an empty environment.
 cover: setup  ## the tests again, with branch coverage
 	$(BIN)/coverage run -m pytest $(T)
-	$(BIN)/coverage report --fail-under=85
-	$(BIN)/coverage report --include='*/hozen_hashes/*' --fail-under=95
+	$(BIN)/coverage report --fail-under=75
+	$(BIN)/coverage report --include='*/hozen_hashes/*' --fail-under=93
+	$(BIN)/coverage report --include='*/hozen_config/*' --fail-under=100
 
 docs: setup  ## the pages, without a single warning
 	$(BIN)/sphinx-build -n -T -W -q -b html docs docs/_build/html
