@@ -134,3 +134,13 @@ def test_the_memory_of_a_process_is_a_secret_and_a_program_is_not() -> None:
     assert withheld.by_name(b"/var/crash/2026/vmcore") == "process_memory"
     assert withheld.by_name(b"/var/crash/2026/vmcore-dmesg.txt") == ""
     assert 0x7F in withheld.SUSPECT
+
+
+def test_keystrokes_of_recorded_sessions_are_withheld_and_their_output_is_not() -> None:
+    for name, word in (
+        (b"ttyin", "keystrokes"),
+        (b"stdin", "keystrokes"),
+        (b"ttyout", ""),
+        (b"log", ""),
+    ):
+        assert withheld.by_name(b"/var/log/sudo-io/00/00/01/" + name) == word
