@@ -8,7 +8,7 @@ memory map is left alone while a thread of the process sleeps uninterruptibly.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from errno import EBUSY, EFBIG, EREMOTE
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from hozen_agent.exehash import Exe, ExeHashes
     from hozen_agent.sweep import Entry
 
-BATCH = 4 << 20
+BATCH = 2 << 20
 MAX_FILE = 4 << 20
 MAX_FDS = 16_384
 MAX_THREADS = 4096
@@ -43,6 +43,7 @@ _SPACES = tuple(
 )
 _TEXTS = tuple(b"stat status cmdline cgroup loginuid sessionid".split())
 _KEPT = (*_TEXTS, *_LINKS, *_SPACES, b"exe error")
+_PLACES = {name: place for place, name in enumerate(_KEPT)}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,21 +55,48 @@ class Seen:
     """
 
     pid: int
-    values: tuple[bytes | None, ...] = ()
+    values: list[bytes | None] = field(default_factory=list)
     open_files: int | None = None
     exe: Exe | None = None
     gone: str = ""
 
     @property
     def files(self) -> dict[bytes, bytes]:
-        """Small texts and links by name, as in procparse.by_process."""
+        """Small texts and links by their names below the process's directory."""
         pairs = zip(_KEPT, self.values, strict=False)
         return {name: value for name, value in pairs if value is not None}
 
     @classmethod
     def of(cls, pid: int, files: dict[bytes, bytes]) -> Seen:
         """Return what was seen, as little of it as a record needs (there may be very many)."""
-        return cls(pid=pid, values=tuple(map(files.get, _KEPT)))
+        return cls(pid=pid, values=list(map(files.get, _KEPT)))
+
+    def keep(self, name: bytes, value: bytes) -> None:
+        """Enter one text or link, if a record needs it."""
+        place = _PLACES.get(name)
+        if place is not None:
+            if not self.values:
+                self.values = [None] * len(_KEPT)
+            self.values[place] = value
+
+
+class Values:
+    """Shortens texts to what a record needs; equal values of many processes become one object."""
+
+    __slots__ = ("_met",)
+
+    def __init__(self) -> None:
+        self._met: dict[bytes, bytes] = {}
+
+    def of(self, name: bytes, data: bytes) -> bytes:
+        """Return what a record needs of the file or link `name`."""
+        if name == b"status":
+            data = procparse.brief_status(data)
+        elif name == b"stat":
+            return procparse.brief_stat(data)  # no two are equal
+        if len(self._met) < _MOST_SHARED:
+            return self._met.setdefault(data, data)
+        return self._met.get(data, data)
 
 
 class DeepPass:
@@ -86,7 +114,7 @@ class DeepPass:
         self._proc = proc
         self._hashes = hashes
         self._mounts: dict[bytes, frozenset[int]] = {}
-        self._shared: dict[bytes, bytes] = {}
+        self._values = Values()
         self._entries: list[Entry] = []
         self._size = 0
         self.seen: dict[int, Seen] = {}
@@ -134,7 +162,7 @@ class DeepPass:
             seen.exe = self._program(at, prefix, files)
         finally:
             os.close(at)
-        seen.values = tuple(map(files.get, _KEPT))
+        seen.values = list(map(files.get, _KEPT))
         if b"stat" not in files:
             seen.gone = "it ended while it was being read"
 
@@ -153,18 +181,10 @@ class DeepPass:
         if data or not number:
             self._add(prefix + name, FILE, data)
             if files is not None and name in _TEXTS:
-                files[name] = self._kept(name, data)
+                files[name] = self._values.of(name, data)
         if number:
             self._add(prefix + name, ERROR, number=number)
         return data
-
-    def _kept(self, name: bytes, data: bytes) -> bytes:
-        """Return what a record needs of a file; equal values of many processes are one object."""
-        if name == b"status":
-            data = procparse.brief_status(data)
-        if len(self._shared) < _MOST_SHARED:
-            return self._shared.setdefault(data, data)
-        return self._shared.get(data, data)
 
     def _links(self, at: int, prefix: bytes, files: dict[bytes, bytes]) -> None:
         for name in (*_LINKS, *_SPACES):
@@ -174,7 +194,7 @@ class DeepPass:
                 self._add(prefix + name, ERROR, number=error.errno or 0)
             else:
                 self._add(prefix + name, LINK, target)
-                files[name] = self._kept(name, target)
+                files[name] = self._values.of(name, target)
 
     def _threads(self, at: int, prefix: bytes) -> bool:
         """Enter each thread's name and stat; tell whether one sleeps uninterruptibly."""

@@ -6,12 +6,8 @@ Every text may be cut short or made by a process that wants to mislead: what is 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from hozen_hashes.names import percent_encode
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _PF_KTHREAD = 0x0020_0000
 _STAT_FIELDS = 20  # from state to starttime
@@ -60,6 +56,12 @@ def parse_stat(data: bytes) -> Stat | None:
         )
     except ValueError:
         return None
+
+
+def brief_stat(data: bytes) -> bytes:
+    """Return a stat line up to the start time, field 22; the whole line is in the tar."""
+    end = data.rfind(b")") + 2
+    return data[:end] + b" ".join(data[end:].split(None, _STAT_FIELDS)[:_STAT_FIELDS])
 
 
 def brief_status(data: bytes) -> bytes:
@@ -120,19 +122,4 @@ def users_of(passwd: bytes) -> dict[int, str]:
         fields = line.split(b":")
         if len(fields) > 2 and fields[2].isdigit() and len(fields[2]) < 11:  # noqa: PLR2004
             found.setdefault(int(fields[2]), percent_encode(fields[0]))
-    return found
-
-
-def by_process(entries: Iterable[tuple[bytes, str, bytes, int]]) -> dict[int, dict[bytes, bytes]]:
-    """Return for each process what was read of it: file name below its directory to bytes, failures left out."""
-    found: dict[int, dict[bytes, bytes]] = {}
-    names: dict[
-        bytes, bytes
-    ] = {}  # one object for each file name, whatever the number of processes
-    for name, kind, data, _ in entries:
-        parts = name.split(b"/", 2)
-        if len(parts) == 3 and parts[0] == b"proc" and parts[1].isdigit():  # noqa: PLR2004
-            files = found.setdefault(int(parts[1]), {})
-            if kind != "error" and not parts[2].startswith((b"fd/", b"net/")):
-                files[names.setdefault(parts[2], parts[2])] = data
     return found

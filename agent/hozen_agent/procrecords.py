@@ -6,16 +6,17 @@ import os
 from typing import TYPE_CHECKING
 
 from hozen_agent import procparse
-from hozen_agent.deep import Seen
+from hozen_agent.deep import Seen, Values
 from hozen_agent.snapshot import clean_file
+from hozen_agent.sweep import ERROR
 from hozen_hashes.jsonl import dump_line
 from hozen_hashes.names import percent_encode, rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from hozen_agent.redact import Redactor
-    from hozen_agent.sweep import Sweep
+    from hozen_agent.sweep import Entry, Sweep
 
     Files = dict[bytes, bytes]
 
@@ -34,7 +35,7 @@ def process_records(
 
     A number that was given to another process between the passes has two lines.
     """
-    first = procparse.by_process(sweep.entries)
+    first = _first_look(sweep.entries)
     maker = _Maker(
         boot=procparse.boot_seconds(_entry(sweep, b"proc/stat")),
         users=procparse.users_of(passwd),
@@ -42,13 +43,30 @@ def process_records(
         counts=counts,
     )
     for pid in sorted(first.keys() | seen.keys()):
-        early, late = first.get(pid), seen.get(pid)
+        met, late = first.get(pid), seen.get(pid)
+        early = None if met is None else met.files
         if late is not None and late.gone:
             late = Seen(pid=pid, gone=late.gone)
         if early is not None and late is not None and _reused(early, late.files):
             yield maker.line(pid, early, None)
             early = None
         yield maker.line(pid, early, late)
+
+
+def _first_look(entries: Iterable[Entry]) -> dict[int, Seen]:
+    """Return what the sweep holds of each process, as little of it as a record needs; failures are left out."""
+    found: dict[int, Seen] = {}
+    values = Values()
+    for name, kind, data, _ in entries:
+        parts = name.split(b"/", 2)
+        if len(parts) == 3 and parts[0] == b"proc" and parts[1].isdigit():  # noqa: PLR2004
+            pid = int(parts[1])
+            seen = found.get(pid)
+            if seen is None:
+                seen = found[pid] = Seen(pid=pid)
+            if kind != ERROR:
+                seen.keep(parts[2], values.of(parts[2], data))
+    return found
 
 
 def _entry(sweep: Sweep, wanted: bytes) -> bytes:

@@ -11,6 +11,8 @@ import os
 import time
 from errno import EBUSY, EFBIG, ENOBUFS, ESRCH, ETIMEDOUT
 
+from hozen_agent.packed import Entries
+
 TYPE_CHECKING = False  # `typing` costs milliseconds that the first sweep does not have
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,7 +62,7 @@ class Sweep:
 
     def __init__(
         self,
-        entries: list[Entry],
+        entries: Iterable[Entry],
         *,
         started: tuple[int, int],
         ended: tuple[int, int],
@@ -102,7 +104,7 @@ def sweep(proc: int, *, utmp: bytes = b"/run/utmp", seconds: float = 10.0) -> Sw
     run.processes([pid for pid in run.listing() if pid not in known])
     run.session_file(utmp)
     return Sweep(
-        run.entries, started=started, ended=now(), processes=run.opened, complete=run.complete
+        run.found(), started=started, ended=now(), processes=run.opened, complete=run.complete
     )
 
 
@@ -111,12 +113,12 @@ class _Run:
 
     __slots__ = (
         "_batch",
+        "_entries",
         "_left",
         "_proc",
         "_same",
         "_until",
         "complete",
-        "entries",
         "netns",
         "opened",
     )
@@ -126,17 +128,21 @@ class _Run:
         self._until = until
         self._left = MAX_TOTAL
         self._batch = max(64, os.sysconf("SC_OPEN_MAX") - _RESERVED_FDS)
-        self.entries: list[Entry] = []
+        self._entries = Entries()
         self._same: dict[bytes, bytes] = {}
         self.netns: set[bytes] = set()
         self.opened = 0
         self.complete = True
 
+    def found(self) -> Entries:
+        """Return everything that was entered, in its order."""
+        return self._entries
+
     def fail(self, name: bytes, number: int) -> None:
         """Enter a failure; those of our own making also make the sweep incomplete."""
         if number in {EFBIG, ENOBUFS, ETIMEDOUT, EBUSY}:
             self.complete = False
-        self.entries.append((name, ERROR, b"", number))
+        self._entries.tail.append((name, ERROR, b"", number))
 
     def file(self, name: bytes, at: int, path: bytes, cap: int) -> bytes:
         """Enter a file's bytes, or why there are none; returns them for the reader's own use."""
@@ -153,7 +159,7 @@ class _Run:
         if self._left < 0:
             data, number = b"", ENOBUFS
         if data or not number:
-            self.entries.append((name, FILE, data, 0))
+            self._entries.tail.append((name, FILE, data, 0))
         if number:
             self.fail(name, number)
         return data
@@ -167,7 +173,7 @@ class _Run:
             return b""
         # Most processes have the same: one object in memory for all of them.
         target = self._same.setdefault(target, target)
-        self.entries.append((name, LINK, target, 0))
+        self._entries.tail.append((name, LINK, target, 0))
         return target
 
     def listing(self) -> list[bytes]:
@@ -218,6 +224,7 @@ class _Run:
             if netns and netns not in self.netns:
                 self.netns.add(netns)
                 fresh.append((prefix, at))
+            self._entries.pack()
         self.opened += len(held)
         for prefix, at in fresh:
             for table in NET_TABLES:
@@ -237,6 +244,7 @@ class _Run:
         for name in _LINKS:
             self.link(prefix + name, at, name)
         self._descriptors(prefix + b"fd", at)
+        self._entries.pack()
         return sleeps
 
     def _descriptors(self, name: bytes, at: int) -> None:
@@ -259,7 +267,7 @@ class _Run:
                     self.fail(name + b"/" + raw, error.errno or 0)
                     continue
                 if target.startswith(b"socket:") or target.endswith(b" (deleted)"):
-                    self.entries.append((name + b"/" + raw, LINK, target, 0))
+                    self._entries.tail.append((name + b"/" + raw, LINK, target, 0))
         except OSError as error:
             self.fail(name, error.errno or 0)
         finally:
@@ -294,7 +302,7 @@ class _Run:
         data, number = read_some(fd, MAX_TABLE)
         os.close(fd)
         if data or not number:
-            self.entries.append((name, FILE, data, 0))
+            self._entries.tail.append((name, FILE, data, 0))
         if number:
             self.fail(name, number)
 

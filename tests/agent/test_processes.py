@@ -347,3 +347,17 @@ def test_any_bytes_as_procfs_text_give_a_record_or_none(data: bytes) -> None:
     entries = [(b"proc/9/" + name, data) for name in names]
     (line,) = process_records(swept(*entries), {}, redactor=Redactor(), counts={}, passwd=data)
     assert json.loads(line)["pid"] == 9
+
+
+@given(st.binary(max_size=80), st.integers(0, 60))
+def test_a_stat_line_cut_to_what_a_record_needs_says_the_same(name: bytes, more: int) -> None:
+    fields = b" ".join(b"%d" % number for number in range(4, 22 + more))
+    line = b"9 (" + name + b") S " + fields + b"\n"
+    brief = procparse.brief_stat(line)
+    assert procparse.parse_stat(brief) == procparse.parse_stat(line)
+    assert len(brief) <= len(line)
+
+
+@given(st.binary(max_size=200))
+def test_what_is_no_stat_line_is_none_after_the_cut_too(text: bytes) -> None:
+    assert procparse.parse_stat(procparse.brief_stat(text)) == procparse.parse_stat(text)

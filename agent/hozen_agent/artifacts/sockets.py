@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from hozen_agent.artifacts.registry import artifact
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hozen_agent.context import Context
-    from hozen_agent.sweep import Sweep
+    from hozen_agent.sweep import Entry, Sweep
 
 _NAME = "sockets"
 _SOURCE = b"/proc/PID/net"
@@ -35,8 +36,7 @@ _SOURCE = b"/proc/PID/net"
 def collect(ctx: Context) -> Iterator[Attempt]:
     """Yield the raw tables as they were read in the first sweep, and one record a socket."""
     sweep = ctx.sweep
-    raw = [entry for entry in sweep.entries if _is_socket_entry(entry[0], entry[1], entry[2])]
-    if not any(kind == FILE for _, kind, _, _ in raw):
+    if not any(entry[1] == FILE for entry in _raw(sweep)):
         yield Attempt(
             artifact=_NAME,
             source=_SOURCE,
@@ -54,7 +54,7 @@ def collect(ctx: Context) -> Iterator[Attempt]:
         kind="snapshot",
         personal="personal",
         ext="tar",
-        data=tar_stream(raw, seconds=sweep.started[0] // 1_000_000_000),
+        data=tar_stream(_raw(sweep), seconds=sweep.started[0] // 1_000_000_000),
         started=sweep.started,
         ended=sweep.ended,
         tag="sockets-raw",
@@ -69,6 +69,10 @@ def collect(ctx: Context) -> Iterator[Attempt]:
         data=socket_records(sweep),
         tag="sockets",
     )
+
+
+def _raw(sweep: Sweep) -> Iterator[Entry]:
+    return (one for one in sweep.entries if _is_socket_entry(one[0], one[1], one[2]))
 
 
 def _is_socket_entry(name: bytes, kind: str, data: bytes) -> bool:
@@ -87,21 +91,22 @@ def socket_records(sweep: Sweep) -> Iterator[bytes]:
         netns = spaces.get(parts[1])
         for fields in parse_table(parts[3].decode("ascii", "replace"), data):
             fields["netns"] = netns
-            fields["holders"] = holders.get(str(fields["inode"]), [])
+            found = holders.get(str(fields["inode"]), ())
+            fields["holders"] = [{"pid": pid, "fd": descriptor} for pid, descriptor in found]
             yield dump_line(fields)
 
 
-def _links(sweep: Sweep) -> tuple[dict[bytes, str], dict[str, list[dict[str, int]]]]:
-    """Return network namespace by pid, and (pid, descriptor) by socket inode."""
+def _links(sweep: Sweep) -> tuple[dict[bytes, str], dict[str, list[tuple[int, int]]]]:
+    """Return network namespace by pid, and (pid, descriptor) by socket inode; there may be very many."""
     spaces: dict[bytes, str] = {}
-    holders: dict[str, list[dict[str, int]]] = {}
+    holders: dict[str, list[tuple[int, int]]] = {}
     for name, kind, data, _ in sweep.entries:
         if kind != LINK:
             continue
         if name.endswith(b"/ns/net"):
-            spaces[name.split(b"/")[1]] = data[5:-1].decode("ascii", "replace")
+            spaces[name.split(b"/")[1]] = sys.intern(data[5:-1].decode("ascii", "replace"))
         elif data.startswith(b"socket:["):
             _, pid, _, descriptor = name.split(b"/")
             inode = data[8:-1].decode("ascii", "replace")
-            holders.setdefault(inode, []).append({"pid": int(pid), "fd": int(descriptor)})
+            holders.setdefault(inode, []).append((int(pid), int(descriptor)))
     return spaces, holders
