@@ -254,12 +254,15 @@ def test_the_bundle_states_what_the_capture_cost_the_host(host: Host, case_optio
     assert run.returncode == 0, run.stderr
     about = _bundle(host).about
     footprint = about["footprint"]
-    assert {"cpu_ms", "peak_rss_kib", "processes_created", "files_read_without_noatime"} <= set(
-        footprint
-    )
+    fields = "cpu_ms peak_rss_kib bytes_written files_opened processes_created sockets_opened temporary_files atime"
+    assert {*fields.split(), "not_measured"} <= set(footprint)
+    unknown = {name for name in fields.split() if footprint[name] is None}
+    assert unknown == set(footprint["not_measured"])
     assert 0 < footprint["processes_created"] <= 10
     assert footprint["files_read_without_noatime"] == 0
-    assert footprint["temporary_files"] == []
+    assert all(isinstance(text, str) for text in footprint["temporary_files"])
+    assert about["redaction"]["enabled"] is True
+    assert len(about["redaction"]["rules_sha256"]) == 64
     assert footprint["peak_rss_kib"] > 1000
     assert about["agent"]["argv"][1:4] == ["capture", "--profile", "./quick.yaml"]
 

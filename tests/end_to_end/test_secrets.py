@@ -271,7 +271,9 @@ def test_with_redaction_off_every_planted_process_secret_is_found(
         setup=_START,
     )
     assert run.returncode == 0, run.stderr
-    found = planted.processes.found(Bundle(only_bundle(host.work / "usb")).members)
+    bundle = Bundle(only_bundle(host.work / "usb"))
+    assert bundle.about["redaction"]["enabled"] is False
+    found = planted.processes.found(bundle.members)
     assert set(found) == set(planted.processes.secrets)
     derived = {name for name, places in found.items() if any(p.endswith(".jsonl") for p in places)}
     assert len(derived) > 40
