@@ -204,6 +204,7 @@ def _request(
         argv=around.redactor.argv(options.argv),
         epoch=EpochLimits(seconds=ready.profile.epoch.seconds, payload=ready.profile.epoch.bytes),
         remarks=tuple(remarks + reason),
+        redaction=around.redaction(),
         originals=ready.recipients if options.keep_originals else (),
         not_reached=not_reached,
     )

@@ -12,7 +12,7 @@ from hozen_hashes import __version__
 from hozen_hashes.names import rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from hozen_agent.guard import Guard
     from hozen_agent.planning import Plan
@@ -27,6 +27,9 @@ class Facts:
 
     Attributes:
         reason: why the journal ended.
+        signature: the algorithm of start and seal.
+        redaction: whether command lines and environments were redacted, and by which rules.
+        written: gives the bytes that went to the destination so far.
         clock: as measured: synchronised, source, offset and uncertainty in milliseconds, or the reason why not.
         footprint: what only the session knows of its own traces (files opened, processes, sockets, …).
     """
@@ -41,6 +44,9 @@ class Facts:
     checkpoint: Mapping[str, object]
     tally: Tally
     reason: str
+    signature: str
+    redaction: Mapping[str, object]
+    written: Callable[[], int]
     guard: Guard
     footprint: Mapping[str, object]
     recipients: tuple[str, ...]
@@ -81,7 +87,12 @@ def bundle_json(facts: Facts, writer: BundleWriter) -> dict[str, object]:
             "outcomes": facts.tally.outcomes,
             "redactions": facts.tally.redacted,
         },
-        "footprint": {**host.footprint(), **facts.footprint},
+        "redaction": facts.redaction,
+        "footprint": {
+            **host.footprint(),
+            "bytes_written": str(facts.written()),
+            **facts.footprint,
+        },
         "limits": {
             "deadline_seconds": limits.deadline,
             "total_bytes": str(limits.total),
@@ -96,7 +107,7 @@ def bundle_json(facts: Facts, writer: BundleWriter) -> dict[str, object]:
             "root": facts.agent["uid"] == 0,
             "capabilities": facts.agent["capabilities"],
         },
-        "algorithms": {"digest": ["sha256"], "signature": ["ecdsa-p256-sha256"]},
+        "algorithms": {"digest": ["sha256"], "signature": [facts.signature]},
         "encryption": {"recipients": list(facts.recipients)},
         "critical": [],
     }

@@ -10,6 +10,7 @@ import errno
 import hashlib
 import mmap
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hozen_hashes.errors import CannotWriteError
@@ -131,6 +132,8 @@ class ContainerFile:
         """
         final = [name.replace(".partial", "", 1) for name in self.volumes]
         try:
+            for new in final:
+                _must_be_free(self._directory, new)
             for old, new in reversed(list(zip(self.volumes, final, strict=True))):
                 os.rename(old, new, src_dir_fd=self._directory, dst_dir_fd=self._directory)
             os.fsync(self._directory)
@@ -208,13 +211,29 @@ class ContainerFile:
         return count
 
 
+def _must_be_free(directory: int, name: str) -> None:
+    """Nothing has this name: rename(2) would replace it, and a bundle is never replaced.
+
+    Raises:
+        FileExistsError: something has it.
+    """
+    with suppress(FileNotFoundError):
+        os.stat(name, dir_fd=directory, follow_symlinks=False)
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
+
+
 class JournalDirectory:
-    """Keeps the running journal in `<id>.journal/`, each segment durable before the next record is taken."""
+    """Keeps the running journal in `<id>.journal/`, each segment durable before the next record is taken.
+
+    Attributes:
+        written: bytes of all files so far.
+    """
 
     def __init__(self, directory: int, bundle_id: str) -> None:
         """Create the directory; CannotWriteError when it exists or cannot be made."""
         self._parent = directory
         self.name = f"{bundle_id}.journal"
+        self.written = 0
         try:
             os.mkdir(self.name, 0o700, dir_fd=directory)
             self._fd = os.open(
@@ -238,11 +257,12 @@ class JournalDirectory:
         """Make the named files durable in this order, then the directory."""
         for name, data in pairs:
             write_new(self._fd, name, data)
+            self.written += len(data)
         self._sync()
 
     def put_start(self, segment: Segment, start_p7s: bytes) -> None:
         """Make segment 0 durable with the identity's signature over it."""
-        write_new(self._fd, "start.p7s", start_p7s)
+        self.put_files([("start.p7s", start_p7s)])
         self.put(segment, b"")
 
     def remove(self) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from hozen_agent.clock import utc_now
 from hozen_agent.durable import ContainerFile, JournalDirectory, cannot_write, write_new
+from hozen_agent.host import legible
 from hozen_hashes.age import AgeWriter
 from hozen_hashes.cms import sign_detached
 from hozen_hashes.digest import Digest
@@ -34,6 +35,7 @@ class Medium:
         sidecar: keeps the running journal.
         recipients: age recipients, empty for a clear bundle.
         container: the file or volumes on the medium.
+        temporary: what lay on the medium for a while.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class Medium:
             CannotWriteError: the medium refuses.
         """
         self._destination = destination
+        self.temporary = ["a probe file on the destination, removed at once"]
         ending = ".zip.age" if recipients else ".zip"
         self.container = ContainerFile(
             destination.fd, bundle_id + ending, volume_size=destination.volume_size
@@ -65,10 +68,15 @@ class Medium:
         Raises:
             CannotWriteError: the medium refuses.
         """
+        self.temporary.append("a list without a name on the destination")
         try:
             return tempfile.TemporaryFile(dir=f"/proc/self/fd/{self._destination.fd}")
         except OSError as error:
             raise cannot_write("a temporary list", error) from error
+
+    def written(self) -> int:
+        """Return the bytes of container and running journal so far."""
+        return self.container.size + self._journal.written
 
     def complete(self, signer: Signer, sealed: Sealed, *, bundle_id: str) -> list[str]:
         """Finish the files, read them back, name them; return their names.
@@ -93,7 +101,7 @@ class Medium:
     def facts(self) -> dict[str, object]:
         """Return what the bundle states about its destination (law M04)."""
         return {
-            "path": self._destination.path,
+            "path": legible(self._destination.path),
             "on_examined_host": self._destination.examined or None,
             "volume_size": str(self._destination.volume_size)
             if self._destination.volume_size

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from hozen_agent.case import case_json
 from hozen_hashes.errors import HozenError
@@ -68,6 +69,15 @@ def not_before(collector: CollectorPort | None, *, reason: str = "") -> dict[str
         return {"state": "obtained", **collector.checkpoint()}
     except HozenError as error:
         return {"state": "not obtained", "reason": str(error)}
+
+
+def algorithm_of(signer: Signer) -> str:
+    """Return the algorithm of the signer's signatures in the words of bundle-v1 §9."""
+    key = signer.certificate.public_key()
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        curve = key.curve.name.replace("secp256r1", "p256").replace("secp384r1", "p384")
+        return f"ecdsa-{curve}-sha256"
+    return f"rsa-{key.key_size}-sha256" if isinstance(key, rsa.RSAPublicKey) else "unknown"
 
 
 def identity_facts(signer: Signer) -> dict[str, object]:

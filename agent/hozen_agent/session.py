@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-from hozen_agent import closing, host, opening, originals
+from hozen_agent import closing, host, opening, originals, timex
 from hozen_agent.artifacts.registry import FILES_FROM_RANK
 from hozen_agent.case import case_json
 from hozen_agent.clock import now, utc_now
@@ -49,6 +49,7 @@ class Request:
         case: may lack fields while `complete_case` still waits for answers, as long as its argument returns True.
         argv: our own command line, redacted.
         remarks: observations made before the journal existed.
+        redaction: whether it was on, and the rules' hash.
         originals: recipients of a second, unredacted form of what is redacted.
     """
 
@@ -60,6 +61,7 @@ class Request:
     argv: list[str]
     epoch: EpochLimits = field(default_factory=EpochLimits)
     remarks: tuple[str, ...] = ()
+    redaction: Mapping[str, object] = field(default_factory=dict)
     originals: tuple[Recipient, ...] = ()
     not_reached: str = ""
 
@@ -292,20 +294,26 @@ class Session:
             checkpoint=self._checkpoint,
             tally=self.recorder.tally,
             reason=reason,
+            signature=opening.algorithm_of(self._signer),
+            redaction=self._request.redaction,
+            written=self._medium.written,
             guard=self._guard,
-            footprint=footprint,
+            footprint={"temporary_files": list(self._medium.temporary), **footprint},
             recipients=self._medium.recipients,
             destination=self._medium.facts(),
         )
 
     def _clock(self) -> dict[str, object]:
+        kept = timex.kept_in_step()
         if self._offset is None:
             return {
+                **kept,
                 "offset_to_collector_ms": None,
                 "uncertainty_ms": None,
                 "reason": self._offset_missing,
             }
         return {
+            **kept,
             "offset_to_collector_ms": self._offset[0],
             "uncertainty_ms": self._offset[1],
             "reason": None,

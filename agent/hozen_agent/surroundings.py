@@ -101,9 +101,16 @@ class Surroundings:
         return {
             "processes_created": self._pool.created,
             "workers_abandoned": list(self._pool.abandoned),
+            "atime": f"files were opened with O_NOATIME; {self._reader.touched} could only be read without",
             "files_read_without_noatime": self._reader.touched,
-            "temporary_files": [],
+            "files_opened": None,
+            "sockets_opened": None,
+            "not_measured": ["files_opened", "sockets_opened"],
         }
+
+    def redaction(self) -> dict[str, object]:
+        """Return whether secrets are removed, and the hash of the rules (bundle-v1 §12)."""
+        return {"enabled": self.redactor.enabled, "rules_sha256": self.redactor.rules_sha256}
 
     def _note(self, text: str) -> None:
         if self._session is None:

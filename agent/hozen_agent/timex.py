@@ -79,3 +79,12 @@ def read_discipline() -> dict[str, object]:
         "tick_us": found.tick,
         "tai_offset_s": found.tai,
     }
+
+
+def kept_in_step() -> dict[str, object]:
+    """Return whether the kernel holds its clock for synchronised, as bundle-v1 §12 has it; None where it cannot say."""
+    try:
+        found = read_discipline()["synchronised"]
+    except OSError:
+        return {"synchronised": None, "source": None}
+    return {"synchronised": found, "source": "adjtimex"}

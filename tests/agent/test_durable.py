@@ -78,6 +78,16 @@ def test_a_bundle_never_replaces_a_file(folder: int, tmp_path: Path) -> None:
     assert (tmp_path / "x").read_bytes() == b"1"
 
 
+def test_a_finished_bundle_never_replaces_one_of_the_same_name(folder: int, tmp_path: Path) -> None:
+    container = ContainerFile(folder, "b.zip")
+    fill(container, [10])
+    (tmp_path / "b.zip").symlink_to("nowhere")
+    with pytest.raises(CannotWriteError):
+        container.publish()
+    assert (tmp_path / "b.zip.partial").stat().st_size == 10
+    assert (tmp_path / "b.zip").is_symlink()
+
+
 def test_a_file_size_limit_is_one_error_and_leaves_what_was_written(tmp_path: Path) -> None:
     script = f"""
         import os, resource, signal
