@@ -12,16 +12,20 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from hozen_hashes.errors import FormatError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from hozen_hashes.buffers import Buffer
+
 _isal: Any
+crc32: Callable[[Buffer, int], int]
+"""CRC-32 of bytes, going on from a value (0 at the beginning); ISA-L's is ten times as fast as zlib's."""
 try:
     from isal import isal_zlib
 
-    _isal = isal_zlib
+    _isal, crc32 = isal_zlib, isal_zlib.crc32
 except ImportError:
-    _isal = None
-
-if TYPE_CHECKING:
-    from hozen_hashes.buffers import Buffer
+    _isal, crc32 = None, zlib.crc32
 
 _RAW = -15
 _LEVEL = 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from typing import TYPE_CHECKING
 
 from hozen_hashes import deflate
@@ -15,7 +14,9 @@ if TYPE_CHECKING:
 CHUNK = 256 << 10
 """No piece of inflated content is longer."""
 
-_INPUT = 64 << 10
+# Inflating goes fastest where input and output stay in the processor's cache together.
+_INPUT = 16 << 10
+_OUTPUT = 64 << 10
 
 
 class Feed:
@@ -144,12 +145,12 @@ class Content:
             if self.size > self._bound:
                 kind = LimitError if self._length is None else FormatError
                 raise kind(f"more than {self._bound} bytes come out of {self._name}")
-            self.crc = zlib.crc32(piece, self.crc)
+            self.crc = deflate.crc32(piece, self.crc)
             yield piece
 
-    def _input(self) -> bytes:
+    def _input(self, most: int) -> bytes:
         """Return the next compressed bytes; none only at the end of a known length."""
-        wanted = _INPUT if self._length is None else min(_INPUT, self._length - self.compressed)
+        wanted = most if self._length is None else min(most, self._length - self.compressed)
         if not wanted:
             return b""
         piece = self._read(wanted)
@@ -159,18 +160,18 @@ class Content:
         return piece
 
     def _stored(self) -> Iterator[bytes]:
-        while piece := self._input():
+        while piece := self._input(CHUNK):
             yield piece
 
     def _inflated(self) -> Iterator[bytes]:
         stream = deflate.Inflater()
         more = False  # a full piece may leave output behind even when all input is used
         while not stream.eof:
-            data = stream.pending or (b"" if more else self._input())
+            data = stream.pending or (b"" if more else self._input(_INPUT))
             if not data and not more:
                 raise FormatError(f"the deflate stream does not end: {self._name}")
             twin = stream.copy() if self._exact else None
-            wanted = min(CHUNK, self._bound - self.size + 1)
+            wanted = min(_OUTPUT, self._bound - self.size + 1)
             try:
                 piece = stream.inflate(data, wanted)
             except FormatError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zlib
 from typing import TYPE_CHECKING
 
 from hozen_hashes import deflate
@@ -134,7 +133,7 @@ class _Sink:
         """Write and list a member with exact sizes, and free the container."""
         encoded = name.encode("ascii")
         method, stream = _pack(data)
-        sizes = zlib.crc32(data), len(stream), len(data)
+        sizes = deflate.crc32(data, 0), len(stream), len(data)
         header = LOCAL.pack(
             *(LOCAL_SIGNATURE, VERSION_20, 0, method, DOS_EPOCH, *sizes, len(encoded), 0)
         )
@@ -249,7 +248,7 @@ class _Streamed:
         sink.put(header + self._name + EXTRA64_STREAMED)
 
     def feed(self, data: Buffer) -> None:
-        self._crc = zlib.crc32(data, self._crc)
+        self._crc = deflate.crc32(data, self._crc)
         self._out(self._codec.compress(data))
 
     def flush(self) -> None:

@@ -64,7 +64,7 @@ def test_content_comes_in_pieces_of_at_most_256_kib() -> None:
     stream.finish()
     (entry,) = zipread.read_directory(sink)
     sizes = [len(piece) for piece in zipread.open_entry(sink, entry)]
-    assert max(sizes) == 256 << 10
+    assert max(sizes) <= 256 << 10
     assert sum(sizes) == 6 << 20
 
 
