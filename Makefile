@@ -28,8 +28,8 @@ types: setup  ## mypy, strict
 walls: setup  ## who may import whom
 	$(BIN)/lint-imports
 
-test: setup  ## all tests; T=path::name for some
-	$(BIN)/pytest -n $(JOBS) --dist worksteal $(T)
+test: setup  ## the tests, but for the long campaigns; T=path::name for some
+	$(BIN)/pytest -n $(JOBS) --dist worksteal -m "not slow" $(T)
 
 # What runs in processes of its own (captures, the collector) is not counted: those start with an empty environment.
 cover: setup  ## the tests again, with branch coverage
@@ -54,8 +54,8 @@ wheel: setup  ## build the wheel and try it without the tree
 demo: setup  ## capture this host, push, receipt, verify twice
 	tools/demo.sh
 
-faults: setup  ## the slow fault runs: kill -9, power cut, pulled medium
-	$(BIN)/pytest tests/faults -m "slow or not slow" $(T)
+faults: setup  ## the long campaigns: kill -9, power cut, mediums, sizes
+	$(BIN)/pytest -m slow $(T)
 
 bench: setup  ## the floors, as ratios to stock tools
 	$(BIN)/python tests/bench/run.py $(T)
