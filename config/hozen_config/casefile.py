@@ -64,12 +64,29 @@ def case_from_environment(env: Mapping[str, str]) -> CaseFile:
     Raises:
         UsageError: a value is not one line of printable text.
     """
-    values = {}
-    for field in dataclasses.fields(CaseFile):
-        variable = _PREFIX + _VARIABLES.get(field.name, field.name.upper())
-        if given := env.get(variable):
-            place = Place("environment", 1, 1)
-            values[field.name] = field.metadata["kind"].read(
-                Scalar(place, given, absent=False), variable
-            )
+    names = {
+        field.name: _PREFIX + _VARIABLES.get(field.name, field.name.upper())
+        for field in dataclasses.fields(CaseFile)
+    }
+    return _case_of("environment", names, env)
+
+
+def case_from_options(given: Mapping[str, str | None]) -> CaseFile:
+    """Return the fields as given on the command line, by field name; an empty one counts as not given.
+
+    Raises:
+        UsageError: a value is not one line of printable text, or is too long.
+    """
+    names = {name: f"--{name}" for name in REQUIRED}
+    return _case_of("command line", names, {f"--{name}": given.get(name) for name in REQUIRED})
+
+
+def _case_of(origin: str, names: Mapping[str, str], given: Mapping[str, str | None]) -> CaseFile:
+    kinds = {field.name: field.metadata["kind"] for field in dataclasses.fields(CaseFile)}
+    place = Place(origin, 1, 1)
+    values = {
+        name: kinds[name].read(Scalar(place, value, absent=False), word)
+        for name, word in names.items()
+        if (value := given.get(word))
+    }
     return CaseFile(**values)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from hozen_config.casefile import REQUIRED, CaseFile, case_from_environment, load_case_file
+from hozen_config.casefile import (
+    REQUIRED,
+    CaseFile,
+    case_from_environment,
+    case_from_options,
+    load_case_file,
+)
 from hozen_config.profile import (
     ArtifactLimits,
     Description,
@@ -32,6 +38,7 @@ __all__ = [
     "Profile",
     "ProfileArtifact",
     "case_from_environment",
+    "case_from_options",
     "load_agent_settings",
     "load_case_file",
     "load_collector_settings",

@@ -19,6 +19,7 @@ from hozen_config.models import (
     CollectorSettings,
     Profile,
     case_from_environment,
+    case_from_options,
     load_agent_settings,
     load_case_file,
     load_collector_settings,
@@ -220,6 +221,13 @@ def test_fields_come_from_the_environment() -> None:
     assert (case.case, case.name, case.owner, case.drill) == ("C-9", "Exercise", "unknown", True)
     with pytest.raises(UsageError, match="HOZEN_OWNER"):
         case_from_environment({"HOZEN_OWNER": "a\x1bb"})
+
+
+@pytest.mark.parametrize("odd", ["A\nPayload-Oxum: 1.1", "A\udcff", "x" * 5001, "\x1b[2J"])
+def test_options_keep_the_same_rules_as_the_file(odd: str) -> None:
+    assert case_from_options({"operator": "Sato", "owner": ""}) == CaseFile(operator="Sato")
+    with pytest.raises(UsageError, match="--operator"):
+        case_from_options({"operator": odd})
 
 
 def test_every_required_field_is_a_field() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,12 @@ from hozen_agent import connecting, stage0
 from hozen_agent.capturing import Options, capture_host
 from hozen_agent.commands.person import Person
 from hozen_agent.commands.sealed import report
-from hozen_config.casefile import CaseFile, case_from_environment, load_case_file
+from hozen_config.casefile import (
+    CaseFile,
+    case_from_environment,
+    case_from_options,
+    load_case_file,
+)
 from hozen_config.quantities import parse_size
 from hozen_hashes import cli
 from hozen_hashes.errors import UsageError
@@ -129,8 +135,7 @@ def capture(**given: Any) -> int:
 
 
 def _case(given: dict[str, Any]) -> CaseFile:
-    names = ("case", "operator", "organisation", "contact", "authority", "purpose", "owner")
-    told = CaseFile(**{name: given[name] or None for name in names}, drill=given["drill"])
+    told = replace(case_from_options(given), drill=given["drill"])
     path = given["case_file"]
     from_file = load_case_file(path) if path else CaseFile()
     return told.over(from_file).over(case_from_environment(os.environ))
