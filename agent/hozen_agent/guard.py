@@ -36,6 +36,7 @@ class Guard:
     began: float = field(default_factory=time.monotonic)
     stop_reason: str = ""
     detail: str = ""
+    _until: tuple[float, float] = (0.0, 0.0)
     _taken: int = 0
     _family: dict[str, int] = field(default_factory=dict)
     _limits: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -59,6 +60,18 @@ class Guard:
                 self._looked = moment
                 self._look(moment)
         return bool(self.stop_reason)
+
+    def begin(self, artifact: str) -> None:
+        """The time that the profile gives `artifact` begins now."""
+        own = self.profile.limits_of(artifact).deadline or self.profile.limits.deadline
+        self._until = (time.monotonic() + own, own)
+
+    def late(self) -> str:
+        """Return why the artifact at hand must end though the capture goes on, or an empty string."""
+        until, seconds = self._until
+        if not until or time.monotonic() <= until:
+            return ""
+        return f"the time limit of {seconds:g} s for this kind of evidence was reached"
 
     def room(self, artifact: str) -> int:
         """Return how many bytes the next item of `artifact` may take."""

@@ -234,7 +234,9 @@ def _guarded(
             yield chunk
             if taken >= _SMALL and stopped():
                 ending.outcome = Outcome.TRUNCATED
-                ending.reason = f"the capture was ended; bytes from {taken} on were left out"
+                ending.reason = (
+                    f"its time or the capture was over; bytes from {taken} on were left out"
+                )
                 return
     except AttemptFailed as failed:
         ending.outcome, ending.reason = failed.outcome, str(failed)

@@ -124,7 +124,12 @@ class Session:
             epoch=request.epoch,
             spill=medium.spill,
         )
-        self.recorder = Recorder(self.writer, now=now, room=guard.room, stopped=guard.stopped)
+        self.recorder = Recorder(
+            self.writer,
+            now=now,
+            room=guard.room,
+            stopped=lambda: guard.stopped() or bool(guard.late()),
+        )
 
     @property
     def offset(self) -> tuple[float, float] | None:
@@ -233,13 +238,14 @@ class Session:
             self._offset_missing = str(error)
 
     def _collect_one(self, step: Artifact, context: Context) -> None:
-        attempts = 0
+        attempts, late = 0, ""
+        self._guard.begin(step.name)
         try:
             if not self._guard.stopped():
                 for attempt in step.collect(context):
                     self._record(attempt)
                     attempts += 1
-                    if self._guard.stopped():
+                    if self._guard.stopped() or (late := self._guard.late()):
                         break
         except CannotWriteError:
             raise
@@ -250,6 +256,8 @@ class Session:
             outcome = _OUTCOME_WHEN_STOPPED.get(self._guard.stop_reason, Outcome.FAILED)
             what = "not read" if not attempts else "the rest was not read"
             self._record(self._unread(step, outcome, f"{what}: {self._guard.detail}"))
+        elif late:
+            self._record(self._unread(step, Outcome.TIMED_OUT, f"the rest was not read: {late}"))
         elif not attempts:
             self._record(
                 self._unread(step, Outcome.MISSING, "nothing of this kind exists on this host")
