@@ -21,7 +21,7 @@ def report(
     result: Result, options: Options, *, collector: str | None, as_json: bool, strict: bool
 ) -> int:
     """Print the result, push it when a collector was named, and return the exit code."""
-    _person(result, options, connecting.anchors(collector) if collector else None)
+    _person(result, options, connecting.anchors(collector) if collector else None, as_json=as_json)
     pushed, code = _push(result, options, collector) if collector else ({}, _DONE)
     _not_obtained(result)
     if as_json:
@@ -47,8 +47,11 @@ def _facts(result: Result, options: Options) -> dict[str, object]:
     }
 
 
-def _person(result: Result, options: Options, anchors: tuple[str, str] | None) -> None:
-    say, pick = cli.tell, cli.pick
+def _person(
+    result: Result, options: Options, anchors: tuple[str, str] | None, *, as_json: bool
+) -> None:
+    # What must be written down is a result: -q does not silence it, and --json has it in its own form.
+    say, pick, show = cli.tell, cli.pick, (cli.tell if as_json else cli.say)
     counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(result.outcomes.items()))
     say(
         pick(
@@ -61,7 +64,7 @@ def _person(result: Result, options: Options, anchors: tuple[str, str] | None) -
             pick(en=f"ended early: {result.detail}", ja=f"途中で終了しました: {result.detail}")
         )
     for name in result.files:
-        say(
+        show(
             pick(
                 en=f"sealed and read back: {options.out / name}",
                 ja=f"封印・読み戻し照合済み: {options.out / name}",
@@ -73,12 +76,12 @@ def _person(result: Result, options: Options, anchors: tuple[str, str] | None) -
             ja="次の値を書き留め、バンドルとは別に保管してください:",
         )
     )
-    say(pick(en=f"  seal    {result.sealed.seal}", ja=f"  ルート値 {result.sealed.seal}"))
-    say(pick(en=f"  signer  {result.signer_sha256}", ja=f"  鍵ID     {result.signer_sha256}"))
+    show(pick(en=f"  seal    {result.sealed.seal}", ja=f"  ルート値 {result.sealed.seal}"))
+    show(pick(en=f"  signer  {result.signer_sha256}", ja=f"  鍵ID     {result.signer_sha256}"))
     if anchors is not None:
         root, log_key = anchors
-        say(pick(en=f"  root    {root}", ja=f"  ルート証明書 {root}"))
-        say(pick(en=f"  log key {log_key}", ja=f"  ログ鍵   {log_key}"))
+        show(pick(en=f"  root    {root}", ja=f"  ルート証明書 {root}"))
+        show(pick(en=f"  log key {log_key}", ja=f"  ログ鍵   {log_key}"))
     if result.signer_kind == "one-capture":
         cli.warn(
             pick(
