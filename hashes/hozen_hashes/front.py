@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 CAPTURING = ("capture", "baseline")
 _TAKES_VALUE = ("--lang",)
+_READER_WENT_AWAY = 141
+_EIO = 5  # what a terminal that went away answers; the module errno is not imported for this
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,9 +28,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     from hozen_hashes import report
 
     try:
-        return report.guarded(_dispatch, args)
+        code = report.guarded(_dispatch, args)
     except BrokenPipeError:
-        return _reader_went_away()
+        code = _READER_WENT_AWAY
+    _let_go()
+    return code
 
 
 def _command_of(args: Sequence[str]) -> str:
@@ -59,22 +63,36 @@ def _forgiving_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
-            reconfigure(errors="backslashreplace")
+            try:
+                reconfigure(errors="backslashreplace")
+            except OSError:
+                continue  # a terminal that went away: nobody reads what would be written
 
 
 def _dispatch(args: list[str]) -> int:
     from hozen_hashes.group import run
 
     code = run(args)
-    sys.stdout.flush()
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as error:
+        if error.errno != _EIO:
+            raise
+        raise BrokenPipeError from error
     return code
 
 
-def _reader_went_away() -> int:
-    # The interpreter flushes stdout at exit; without this it would complain about the closed pipe again.
-    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - pathlib is not imported for this
-        os.dup2(nowhere.fileno(), 1)
-    return 141
+def _let_go() -> None:
+    """What cannot be said any more is dropped: the interpreter would end with its own code, 120, for it."""
+    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+        if stream is None:
+            continue
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - pathlib is not imported for this
+                os.dup2(nowhere.fileno(), number)
 
 
 if __name__ == "__main__":

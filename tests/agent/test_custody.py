@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -182,3 +183,10 @@ def test_an_encrypted_bundle_needs_its_envelope(tmp_path: Path) -> None:
     (tmp_path / f"{BUNDLE}.envelope" / "envelope.json").write_text('{"bundle_id":"other"}')
     with pytest.raises(FormatError):
         parcel.read_parcel(path)
+
+
+def test_words_that_are_no_text_are_refused_before_anything_is_signed(tmp_path: Path) -> None:
+    done = CliRunner().invoke(note, [str(tmp_path / "hz.zip"), os.fsdecode(b"a\xff")])
+    assert isinstance(done.exception, UsageError)
+    assert r"a\xff" in str(done.exception)
+    assert list(tmp_path.iterdir()) == []

@@ -48,3 +48,16 @@ def test_a_bundle_says_how_it_was_made_and_what_was_not_measured(
     assert "files_opened" in said["footprint"]["not_measured"]
     assert said["host"]["hostname"] == r"web\xff01"
     assert said["destination"]["path"].endswith(r"odd\xff")
+
+
+@pytest.mark.slow
+def test_a_reader_that_goes_away_does_not_keep_the_bundle_from_being_pushed(
+    host: Host, case_options: str
+) -> None:
+    (host.work / "small.yaml").write_text(_PROFILE, encoding="utf-8")
+    run = host.run(
+        f"hozen capture {case_options} --profile ./small.yaml --allow-local --out usb "
+        "--collector https://127.0.0.1:1 | true; echo ${PIPESTATUS[0]}"
+    )
+    assert "hozen: error: this computer is not enrolled with https://127.0.0.1:1" in run.stderr
+    assert run.stdout == "141\n"

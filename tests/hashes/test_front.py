@@ -206,3 +206,13 @@ def test_completion_offers_commands_without_importing_them() -> None:
     assert done.stdout == "plain,verify\n"
     options = run(_HOZEN_COMPLETE="bash_complete", COMP_WORDS="hozen --la", COMP_CWORD="1")
     assert options.stdout == "plain,--lang\n"
+
+
+def test_a_terminal_that_went_away_does_not_change_the_exit_code() -> None:
+    code = (
+        "import os, pty, sys\n"
+        "master, slave = pty.openpty(); os.dup2(slave, 2); os.close(slave); os.close(master)\n"
+        "from hozen_hashes.front import main; sys.exit(main(['verify', '/nowhere/at/all']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=False)
+    assert done.returncode == 64

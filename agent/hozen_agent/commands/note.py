@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from hozen_agent import connecting, custody, parcel
+from hozen_agent.host import legible
 from hozen_agent.signers import choose_signer
 from hozen_hashes import cli
 from hozen_hashes.errors import UsageError
@@ -101,6 +102,8 @@ def note(
         raise UsageError(
             "there is nothing to write down", hint="Give a TEXT, --isolated, --photo or --event."
         )
+    for words in (text, *items, *said.values()):
+        _check_words(words)
     details = custody.Details(
         type=_type(kind, isolated=isolated, photos=bool(photos)),
         text=text,
@@ -138,6 +141,18 @@ def note(
             )
         )
     return 0
+
+
+def _check_words(words: object) -> None:
+    """What is signed is text.
+
+    Raises:
+        UsageError: it holds bytes that are no UTF-8 (PEP 383).
+    """
+    if isinstance(words, str) and any("\udc80" <= c <= "\udcff" for c in words):
+        raise UsageError(
+            f"not UTF-8: {legible(words)[:80]}", hint="Use a terminal and locale in UTF-8."
+        )
 
 
 def _type(kind: str | None, *, isolated: bool, photos: bool) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from hozen_agent import connecting
@@ -51,7 +52,7 @@ def _person(
     result: Result, options: Options, anchors: tuple[str, str] | None, *, as_json: bool
 ) -> None:
     # What must be written down is a result: -q does not silence it, and --json has it in its own form.
-    say, pick, show = cli.tell, cli.pick, (cli.tell if as_json else cli.say)
+    say, pick, show = cli.tell, cli.pick, (cli.tell if as_json else _result)
     counts = ", ".join(f"{count} {outcome}" for outcome, count in sorted(result.outcomes.items()))
     say(
         pick(
@@ -95,6 +96,12 @@ def _person(
             ja="書込みは完了しました。媒体を取り外せます",
         )
     )
+
+
+def _result(text: str) -> None:
+    # Nobody reading must not keep the bundle from being pushed; the exit code tells it at the end.
+    with suppress(OSError):
+        cli.say(text)
 
 
 def _not_obtained(result: Result) -> None:
