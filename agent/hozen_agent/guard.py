@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hozen_config.profile import Profile
 
 _LOOK_EVERY = 0.05  # seconds: a million small files must not cost a million system calls
+_LOOK_AFTER = 1 << 20  # bytes: a fast reader fills more than a floor in that time
 _IOPRIO_WHO_PROCESS = 1
 _IOPRIO = {"idle": 3 << 13, "best-effort": (2 << 13) | 7}
 _SYS_IOPRIO_SET = {"x86_64": 251, "aarch64": 30}
@@ -41,6 +42,7 @@ class Guard:
     _family: dict[str, int] = field(default_factory=dict)
     _limits: dict[str, tuple[int, int]] = field(default_factory=dict)
     _looked: float = 0.0
+    _unlooked: int = 0
 
     def interrupt(self, detail: str) -> None:
         """Ask the capture to seal what there is."""
@@ -56,10 +58,15 @@ class Guard:
         """Return whether the capture must end now; looks at time and space, but not at every call."""
         if not self.stop_reason:
             moment = time.monotonic()
-            if moment - self._looked >= _LOOK_EVERY:
-                self._looked = moment
+            if self._unlooked >= _LOOK_AFTER or moment - self._looked >= _LOOK_EVERY:
+                self._looked, self._unlooked = moment, 0
                 self._look(moment)
         return bool(self.stop_reason)
+
+    def stopped_within(self) -> bool:
+        """Return the same between two pieces of a long item, about 1 MiB each; looks every time."""
+        self._unlooked = _LOOK_AFTER
+        return self.stopped()
 
     def begin(self, artifact: str) -> None:
         """The time that the profile gives `artifact` begins now."""
@@ -101,6 +108,7 @@ class Guard:
     def took(self, artifact: str, size: int) -> None:
         """Count bytes against the limits."""
         self._taken += size
+        self._unlooked += size
         self._family[artifact] = self._family.get(artifact, 0) + size
 
     def step_back(self) -> list[str]:

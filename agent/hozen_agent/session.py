@@ -128,7 +128,7 @@ class Session:
             self.writer,
             now=now,
             room=guard.room,
-            stopped=lambda: guard.stopped() or bool(guard.late()),
+            stopped=lambda: guard.stopped_within() or bool(guard.late()),
         )
 
     @property

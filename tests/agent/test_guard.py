@@ -55,3 +55,23 @@ def test_the_larger_floor_holds() -> None:
     assert floor_of(STANDARD, 0) == STANDARD.limits.free_space_floor
     huge = 1 << 50
     assert floor_of(STANDARD, huge) == int(huge * STANDARD.limits.free_space_floor_share)
+
+
+def test_the_space_is_looked_at_after_a_mebibyte_however_fast_it_came() -> None:
+    left = [1 << 40]
+    one = Guard(profile=STANDARD, floor=1 << 20, free_bytes=lambda: left[0])
+    assert not one.stopped()
+    left[0] = 0
+    one.took("linux_logs", 1000)
+    one._looked += 3600  # as if no time had passed
+    assert not one.stopped()
+    one.took("linux_logs", 1 << 20)
+    assert one.stopped()
+
+
+def test_the_space_is_looked_at_between_all_pieces_of_a_long_item() -> None:
+    left = [1 << 40]
+    one = Guard(profile=STANDARD, floor=1 << 20, free_bytes=lambda: left[0])
+    assert not one.stopped_within()
+    left[0] = 0
+    assert one.stopped_within()
