@@ -132,27 +132,30 @@ class Recorder:
             return attempt.outcome or Outcome.CAPTURED, attempt.reason, stored_whole
         ending = _Ending(attempt.outcome or Outcome.CAPTURED, attempt.reason)
         chunks = _guarded(attempt, ending, room=room, stopped=self._stopped)
-        stored = self._store(path, item, chunks)
+        expected = 0 if attempt.stat is None or attempt.holes else attempt.stat.size
+        stored = self._store(path, item, chunks, expected)
         if stored is None and ending.outcome in {Outcome.CAPTURED, Outcome.TRUNCATED}:
             ending.outcome = Outcome.EMPTY if ending.outcome is Outcome.CAPTURED else Outcome.FAILED
         return ending.outcome, ending.reason, stored
 
-    def _store(self, path: str, item: int, chunks: Iterator[Buffer]) -> tuple[str, int, str] | None:
+    def _store(
+        self, path: str, item: int, chunks: Iterator[Buffer], expected: int
+    ) -> tuple[str, int, str] | None:
         head = bytearray()
         for chunk in chunks:
             if not head and len(chunk) >= _SMALL:
-                return self._stream(path, item, chunk, chunks)
+                return self._stream(path, item, chunk, chunks, expected=expected)
             head += chunk
             if len(head) >= _SMALL:
-                return self._stream(path, item, head, chunks)
+                return self._stream(path, item, head, chunks, expected=expected)
         if not head:
             return None
         return path, len(head), self._writer.add_payload(path, head)
 
     def _stream(
-        self, path: str, item: int, head: Buffer, chunks: Iterator[Buffer]
+        self, path: str, item: int, head: Buffer, chunks: Iterator[Buffer], *, expected: int
     ) -> tuple[str, int, str]:
-        payload = self._writer.open_payload(path, item)
+        payload = self._writer.open_payload(path, item, expected=expected)
         payload.write(head)
         for chunk in chunks:
             payload.write(chunk)

@@ -139,9 +139,9 @@ class BundleWriter:
         self._zip = ZipStream(sink.write, spill=spill)
         self._manifest = bag.ManifestSpool(spill=spill)
         self._tags: list[tuple[str, str]] = []
-        self._queue: list[tuple[str, bytes]] = []
+        self._queue: list[tuple[str, Buffer]] = []
         self._files = bytearray()
-        self._csv = bytearray()
+        self._csv = bytearray(CSV_HEADER)
         self._open: Payload | None = None
         self._epoch_bytes = 0
         self._epoch_items = 0
@@ -187,8 +187,8 @@ class BundleWriter:
 
     # -- items ----------------------------------------------------------------------------------------------------
 
-    def open_payload(self, path: str, item: int) -> Payload:
-        """Begin the payload file `path` of attempt `item`.
+    def open_payload(self, path: str, item: int, *, expected: int = 0) -> Payload:
+        """Begin the payload file `path` of attempt `item`, of probably `expected` bytes.
 
         Raises:
             InternalError: another payload file is still open.
@@ -196,7 +196,8 @@ class BundleWriter:
         if self._open is not None:
             raise InternalError("a payload file is still open")
         self._touch()
-        self._open = Payload(self, self._zip.open(f"{self.bundle_id}/{path}"), path, item)
+        member = self._zip.open(f"{self.bundle_id}/{path}", expected=expected)
+        self._open = Payload(self, member, path, item)
         return self._open
 
     def add_payload(self, path: str, data: Buffer) -> str:
@@ -314,7 +315,7 @@ class BundleWriter:
             self._epoch_bytes += size
             self.payload_bytes += size
 
-    def _tag(self, path: str, data: bytes) -> None:
+    def _tag(self, path: str, data: Buffer) -> None:
         self._zip.add(f"{self.bundle_id}/{path}", data)
         self._tags.append((path, sha256_hex(data)))
 
@@ -342,12 +343,12 @@ class BundleWriter:
         stem = f"{self.journal.epoch:06d}"
         for path, data in (
             (f"hozen/files/{stem}.jsonl", files),
-            (f"hozen/items/{stem}.csv", CSV_HEADER + bytes(self._csv)),
+            (f"hozen/items/{stem}.csv", self._csv),
         ):
             self._queue.append((path, data))
             self._journal_member(path, len(data), sha256_hex(data))
         self._files = bytearray()
-        self._csv = bytearray()
+        self._csv = bytearray(CSV_HEADER)
         return files
 
     def _settle(self, segment: Segment, files: bytes) -> None:

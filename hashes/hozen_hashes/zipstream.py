@@ -80,14 +80,18 @@ class ZipStream:
             self._sink.begin(name)
             self._sink.whole(name, data)
 
-    def open(self, name: str) -> ZipMember:
+    def open(self, name: str, *, expected: int = 0) -> ZipMember:
         """Begin a member whose size is not known; it must be closed before the next one.
+
+        Args:
+            name: as for `add`.
+            expected: bytes that will probably come; nothing is kept back of what cannot have exact sizes anyway.
 
         Raises:
             InternalError: another member is open, or the name is none (bundle-v1 §3).
         """
         self._sink.begin(name)
-        return ZipMember(self._sink, name)
+        return ZipMember(self._sink, name, keep=EXACT if expected <= EXACT else 0)
 
     def finish(self) -> None:
         """Write the central directory and the end records; nothing may be added afterwards.
@@ -156,9 +160,10 @@ class ZipMember:
         size: bytes written to the member so far.
     """
 
-    __slots__ = ("_closed", "_gathered", "_name", "_sink", "_stream", "size")
+    __slots__ = ("_closed", "_gathered", "_keep", "_name", "_sink", "_stream", "size")
 
-    def __init__(self, sink: _Sink, name: str) -> None:
+    def __init__(self, sink: _Sink, name: str, *, keep: int) -> None:
+        self._keep = keep
         self._sink = sink
         self._name = name
         self._gathered = bytearray()
@@ -174,7 +179,7 @@ class ZipMember:
         """
         self._check_open()
         self.size += len(data)
-        if self.size > EXACT and self._stream is None:
+        if self.size > self._keep and self._stream is None:
             self._begin(data)
         if self._stream is not None and not self._gathered and len(data) >= _GATHER:
             self._stream.feed(data)

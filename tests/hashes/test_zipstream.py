@@ -170,6 +170,18 @@ def test_the_headers_are_those_of_the_format_page() -> None:
     assert [info.compress_type for info in archive.infolist()] == [0, 8]
 
 
+def test_of_a_member_that_will_be_long_nothing_is_kept_back() -> None:
+    sink = io.BytesIO()
+    container = ZipStream(sink.write)
+    member = container.open(TOP + "long.txt", expected=zipstream.EXACT + 1)
+    member.write(os.urandom(1 << 20))
+    assert sink.tell() > 1 << 20
+    member.write(LINE)
+    member.close()
+    container.finish()
+    assert len(zipfile.ZipFile(sink).read(TOP + "long.txt")) == (1 << 20) + len(LINE)
+
+
 def test_a_long_member_has_a_zip64_header_and_a_descriptor_of_24_bytes() -> None:
     data = build([("a.txt", bytes(zipstream.EXACT + 1))])
     name = (TOP + "a.txt").encode()
