@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hozen_agent import host
 from hozen_agent.case import case_json
+from hozen_config.profile import ArtifactLimits
 from hozen_hashes import __version__
 from hozen_hashes.names import rfc3339
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from hozen_agent.planning import Plan
     from hozen_agent.recorder import Tally
     from hozen_config.casefile import CaseFile
+    from hozen_config.profile import Profile
     from hozen_hashes.writer import BundleWriter
 
 
@@ -101,6 +103,9 @@ def bundle_json(facts: Facts, writer: BundleWriter) -> dict[str, object]:
             "free_space_floor": str(facts.guard.floor),
             "nice": limits.nice,
             "io_class": limits.io_class,
+            "epoch_seconds": facts.guard.profile.epoch.seconds,
+            "epoch_bytes": str(facts.guard.profile.epoch.bytes),
+            "artifacts": _own_limits(facts.guard.profile),
         },
         "destination": facts.destination,
         "privileges": {
@@ -110,6 +115,19 @@ def bundle_json(facts: Facts, writer: BundleWriter) -> dict[str, object]:
         "algorithms": {"digest": ["sha256"], "signature": [facts.signature]},
         "encryption": {"recipients": list(facts.recipients)},
         "critical": [],
+    }
+
+
+def _own_limits(profile: Profile) -> dict[str, object]:
+    """Return what the profile says otherwise of single artifacts: the bundle holds its hash, not its text."""
+    return {
+        one.name: {
+            "item_bytes": None if one.limits.item is None else str(one.limits.item),
+            "family_bytes": None if one.limits.family is None else str(one.limits.family),
+            "deadline_seconds": one.limits.deadline,
+        }
+        for one in profile.artifacts
+        if one.limits != ArtifactLimits()
     }
 
 

@@ -114,7 +114,7 @@ def _examined(fd: int) -> str:
 
 def _probe(fd: int, path: str, volume_size: int | None) -> int | None:
     """Write and remove a small file; return the longest file that the medium takes, or None."""
-    name = f".hozen-probe-{os.getpid()}"
+    name = f".hozen-probe-{os.urandom(4).hex()}"  # another host may probe the same share
     try:
         probe = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=fd)
     except OSError as error:

@@ -13,6 +13,10 @@ from errno import EFBIG, EINVAL, EREMOTE, ETIMEDOUT
 
 from hozen_hashes.digest import Digest
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 _CHUNK = 1 << 20
 
 
@@ -39,9 +43,17 @@ class ExeHashes:
     Attributes:
         max_bytes: a larger file is not read.
         seconds: what all hashing together may take.
+        tick: called between pieces, so that an epoch can close in time.
     """
 
-    def __init__(self, *, max_bytes: int = 1 << 30, seconds: float = 60.0) -> None:
+    def __init__(
+        self,
+        *,
+        max_bytes: int = 1 << 30,
+        seconds: float = 60.0,
+        tick: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.tick = tick
         self.max_bytes = max_bytes
         self.seconds = seconds
         self._spent = 0.0
@@ -96,8 +108,7 @@ class ExeHashes:
         self._known[key] = digest
         return digest, ""
 
-    @staticmethod
-    def _read(at: int, found: os.stat_result, seconds: float) -> str:
+    def _read(self, at: int, found: os.stat_result, seconds: float) -> str:
         until = time.monotonic() + seconds
         fd = _open_exe(at)
         try:
@@ -107,6 +118,7 @@ class ExeHashes:
             digest = Digest()
             while data := os.read(fd, _CHUNK):
                 digest.update(data)
+                self.tick()
                 if digest.size > found.st_size + _CHUNK:
                     raise OSError(EFBIG, "the file grew while it was read")
                 if time.monotonic() > until:

@@ -145,6 +145,8 @@ def test_a_family_that_uses_up_its_own_time_says_so_and_the_next_one_is_read(
     *_, last_of_one, two = made["files"]
     assert (last_of_one["outcome"], two["outcome"]) == ("timed_out", "captured")
     assert "0.1 s for this kind" in last_of_one["reason"]
+    own = made["bundle"]["limits"]["artifacts"]
+    assert own == {"one": {"item_bytes": None, "family_bytes": None, "deadline_seconds": 0.1}}
     assert len(made["files"]) < 20
 
 

@@ -50,6 +50,8 @@ class Person:
     def step(self, number: int, total: int, name: str) -> None:
         """Tell that an artifact begins."""
         self._name = f"[{number}/{total}] {name}"
+        if self._asking:
+            return  # a question stands there, with half an answer
         self._clear()
         cli.tell(self._name)
 
