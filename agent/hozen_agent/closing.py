@@ -58,7 +58,6 @@ class Facts:
 def bundle_json(facts: Facts, writer: BundleWriter) -> dict[str, object]:
     """Return the content of `hozen/bundle.json`."""
     journal = writer.journal
-    limits = facts.guard.profile.limits
     return {
         "format": "hozen-bundle/1",
         "bundle_id": writer.bundle_id,
@@ -95,18 +94,7 @@ def bundle_json(facts: Facts, writer: BundleWriter) -> dict[str, object]:
             "bytes_written": str(facts.written()),
             **facts.footprint,
         },
-        "limits": {
-            "deadline_seconds": limits.deadline,
-            "total_bytes": str(limits.total),
-            "family_bytes": str(limits.family),
-            "item_bytes": str(limits.item),
-            "free_space_floor": str(facts.guard.floor),
-            "nice": limits.nice,
-            "io_class": limits.io_class,
-            "epoch_seconds": facts.guard.profile.epoch.seconds,
-            "epoch_bytes": str(facts.guard.profile.epoch.bytes),
-            "artifacts": _own_limits(facts.guard.profile),
-        },
+        "limits": _limits(facts.guard),
         "destination": facts.destination,
         "privileges": {
             "root": facts.agent["uid"] == 0,
@@ -115,6 +103,23 @@ def bundle_json(facts: Facts, writer: BundleWriter) -> dict[str, object]:
         "algorithms": {"digest": ["sha256"], "signature": [facts.signature]},
         "encryption": {"recipients": list(facts.recipients)},
         "critical": [],
+    }
+
+
+def _limits(guard: Guard) -> dict[str, object]:
+    """Return the bounds that held."""
+    profile, limits = guard.profile, guard.profile.limits
+    return {
+        "deadline_seconds": limits.deadline,
+        "total_bytes": str(limits.total),
+        "family_bytes": str(limits.family),
+        "item_bytes": str(limits.item),
+        "free_space_floor": str(guard.floor),
+        "nice": limits.nice,
+        "io_class": limits.io_class,
+        "epoch_seconds": profile.epoch.seconds,
+        "epoch_bytes": str(profile.epoch.bytes),
+        "artifacts": _own_limits(profile),
     }
 
 
