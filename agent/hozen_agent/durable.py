@@ -254,11 +254,14 @@ class JournalDirectory:
         self.put_files(pairs)
 
     def put_files(self, pairs: list[tuple[str, bytes]]) -> None:
-        """Make the named files durable in this order, then the directory."""
-        for name, data in pairs:
-            write_new(self._fd, name, data)
-            self.written += len(data)
-        self._sync()
+        """Make the named files durable, and their names, before the last one: the text that speaks of the others."""
+        *others, last = pairs
+        for group in (others, [last]):
+            for name, data in group:
+                write_new(self._fd, name, data)
+                self.written += len(data)
+            if group:
+                self._sync()
 
     def put_start(self, segment: Segment, start_p7s: bytes) -> None:
         """Make segment 0 durable with the identity's signature over it."""

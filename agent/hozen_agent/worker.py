@@ -30,6 +30,7 @@ _STATX_FLAGS: Final = (
 # Plain numbers: an enumeration's attribute costs more than the read of a small file leaves.
 _WHOLE, _OK, _TRUNCATED = int(Kind.WHOLE), int(Code.OK), int(Code.TRUNCATED)
 _CHANGED, _ATIME = int(Flag.CHANGED), int(Flag.ATIME)
+_STATX_NUMBER, _STATX = syscalls.raw_statx()
 
 
 class FileWorker(Content):
@@ -37,17 +38,11 @@ class FileWorker(Content):
 
     __slots__ = ()
 
-    def items(  # noqa: PLR0915 - one loop without calls: this is where a million files cost their time
-        self, paths: list[bytes], *, max_bytes: int, newest: bool
-    ) -> None:
+    def items(self, paths: list[bytes], *, max_bytes: int, newest: bool) -> None:
         """Requests for content are answered; the common small file here in one go, all others by `item`."""
-        opener, out, memory, view = self.opener, self.out, self._memory, self._view
-        number, statx = syscalls.raw_statx()
-        base, self_fd = out.shared.address, opener.self_fd
-        flags = safeopen.CONTENT | opener.noatime
+        opener, out = self.opener, self.out
         largest = min(SMALL, max_bytes) if opener.statx else -1
         here, directory, mount = b"\0", -1, -1
-        pseudo = False
         for path in paths:
             cut = path.rfind(b"/")
             if path[:cut] != here or cut + 1 == len(path):
@@ -56,9 +51,9 @@ class FileWorker(Content):
                 except (OSError, safeopen.RefusedError):
                     self.item(path, max_bytes=max_bytes, newest=newest)
                     continue
-                here, mount = path[:cut], opener.here_mount
+                here = path[:cut]
                 self._keys = withheld.key_place(here)
-                pseudo = mount in opener.table.pseudo_ids
+                mount = -1 if opener.here_mount in opener.table.pseudo_ids else opener.here_mount
             try:
                 pinned = os.open(path[cut + 1 :] or b".", safeopen.PIN, dir_fd=directory)
             except OSError as error:
@@ -66,48 +61,49 @@ class FileWorker(Content):
                 continue
             if out.position + _WHOLE_ROOM > out.limit:
                 out.roll()
-            at = out.position + HEAD.size
-            fd = -1
             try:
-                if statx(number, pinned, b"", _STATX_FLAGS, syscalls.STATX_ALL, base + at) < 0:
+                if not self._small(pinned, out.position + HEAD.size, largest, mount):
                     self._pinned(pinned, path, max_bytes, newest=newest, metadata=False)
-                    continue
-                mode, size, device, mount_id = _QUICK.unpack_from(memory, at)
-                if (
-                    mode & 0o170000 != modes.S_IFREG
-                    or size > largest
-                    or mount_id != mount
-                    or pseudo
-                ):
-                    self._pinned(pinned, path, max_bytes, newest=newest, metadata=False)
-                    continue
-                data = at + STAT
-                try:
-                    fd = os.open(b"%d" % pinned, flags, dir_fd=self_fd)
-                    uncached = self._dontcache.get(device, syscalls.RWF_DONTCACHE)
-                    got = os.preadv(fd, [view[data : data + size]], 0, uncached) if size else 0
-                except OSError:
-                    self._pinned(pinned, path, max_bytes, newest=newest, metadata=False)
-                    continue
-                if (
-                    got
-                    and (memory[data] in withheld.SUSPECT or self._keys)
-                    and self._is_key(at, data, got)
-                ):
-                    continue
-                later = data + got
-                if (
-                    got != size
-                    or statx(number, fd, b"", _STATX_FLAGS, syscalls.STATX_ALL, base + later) < 0
-                    or memory[at + 32 : at + 128] != memory[later + 32 : later + 128]
-                ):
-                    self._whole(fd, at, size, 0)
-                    continue
-                out.commit(_WHOLE, _OK, 0, STAT + got)
             finally:
                 os.close(pinned)
-                if fd >= 0:
-                    os.close(fd)
+
+    def _small(self, pinned: int, at: int, largest: int, mount: int) -> bool:
+        """Return True when the pinned file was a small regular one on `mount` and is answered."""
+        memory, base, statx = self._memory, self.out.shared.address, _STATX
+        if statx(_STATX_NUMBER, pinned, b"", _STATX_FLAGS, syscalls.STATX_ALL, base + at) < 0:
+            return False
+        mode, size, device, mount_id = _QUICK.unpack_from(memory, at)
+        if mode & 0o170000 != modes.S_IFREG or size > largest or mount_id != mount:
+            return False
+        data = at + STAT
+        fd = -1
+        try:
+            try:
+                fd = os.open(
+                    b"%d" % pinned,
+                    safeopen.CONTENT | self.opener.noatime,
+                    dir_fd=self.opener.self_fd,
+                )
+                uncached = self._dontcache.get(device, syscalls.RWF_DONTCACHE)
+                got = os.preadv(fd, [self._view[data : data + size]], 0, uncached) if size else 0
+            except OSError:
+                return False  # the careful way finds out why
+            suspect = got and (memory[data] in withheld.SUSPECT or self._keys)
+            if suspect and self._is_key(at, data, got):
+                return True
+            later = data + got
+            if (
+                got != size
+                or statx(_STATX_NUMBER, fd, b"", _STATX_FLAGS, syscalls.STATX_ALL, base + later) < 0
+                or memory[at + 32 : at + 128] != memory[later + 32 : later + 128]
+            ):
+                self._whole(fd, at, size, 0)
+            else:
+                self.out.commit(_WHOLE, _OK, 0, STAT + got)
+        finally:
+            if fd >= 0:
+                os.close(fd)
+        return True
 
     def item(
         self,
