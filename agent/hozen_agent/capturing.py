@@ -147,6 +147,10 @@ def capture_host(
         floor=ready.profile.limits.free_space_floor,
     )
     hardening.survive_hangups()
+    if not ready.profile.redaction:
+        talk.say(
+            "warning: the profile switches redaction off: secrets on command lines are stored in clear"
+        )
     with Surroundings(proc=proc, sweep=sweep, redact=ready.profile.redaction) as around:
         remarks = [*around.notes, *hardening.harden()]
         signer = choose_signer(options.identity, ask=talk.secret, enrolled=enrolled)
@@ -195,6 +199,10 @@ def _request(
 ) -> Request:
     """Return what the session is to do, with everything that must be remarked in the journal."""
     reason = [f"reason for the profile: {options.reason}"] if options.reason else []
+    if not ready.profile.redaction:
+        reason.append(
+            "redaction is switched off by the profile: command lines and environments are stored in clear"
+        )
     return Request(
         bundle_id=bundle_id,
         case=options.case,

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hozen_agent.durable import cannot_write
+from hozen_agent.mounts import MountTable, read_mountinfo
 from hozen_hashes.errors import CannotWriteError, UsageError
+from hozen_hashes.names import readable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,6 +35,7 @@ class Destination:
         examined: what of the examined machine it lies on, or an empty string.
         free: bytes free at the probe.
         size: bytes of the whole file system.
+        mount: type, source and place of its mount, readable; empty where the system does not tell.
     """
 
     fd: int
@@ -41,6 +44,7 @@ class Destination:
     examined: str
     free: int
     size: int
+    mount: str = ""
 
 
 def open_destination(
@@ -94,7 +98,22 @@ def open_destination(
         examined=examined,
         free=free,
         size=state.f_blocks * state.f_frsize,
+        mount=_mounted(fd),
     )
+
+
+def _mounted(fd: int) -> str:
+    """Return what is mounted there, so that a reader can judge whose medium it was."""
+    try:
+        proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            table = MountTable(read_mountinfo(proc))
+        finally:
+            os.close(proc)
+        found = table.holding(os.readlink(b"/proc/self/fd/%d" % fd))
+    except (OSError, KeyError):
+        return ""
+    return " ".join(readable(part) for part in (found.kind, found.source, found.point))
 
 
 def _examined(fd: int) -> str:

@@ -58,7 +58,7 @@ def agent_facts(argv: list[str]) -> dict[str, object]:
     """Return which program this is: version, hash of its own files, interpreter, rights."""
     return {
         "version": hozen_hashes.__version__,
-        "commit": os.environ.get("HOZEN_BUILD_COMMIT") or None,
+        "commit": None,  # a release writes it; the environment of an examined host is nobody's word
         "self_sha256": self_sha256(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "executable": legible(sys.executable),

@@ -34,6 +34,7 @@ class Medium:
         sink: takes the container's clear bytes.
         sidecar: keeps the running journal.
         recipients: age recipients, empty for a clear bundle.
+        leftovers: what could not be tidied up after the bundle had its name, one sentence each.
         container: the file or volumes on the medium.
         temporary: what lay on the medium for a while.
     """
@@ -54,6 +55,7 @@ class Medium:
         )
         self._journal = JournalDirectory(destination.fd, bundle_id)
         self._encrypted: EncryptedSink | None = None
+        self.leftovers: list[str] = []
         self.sink: Sink = self.container
         self.sidecar: Sidecar = self._journal
         self.recipients = tuple(str(r) for r in recipients)
@@ -95,13 +97,18 @@ class Medium:
         if self._encrypted is not None:
             self._write_envelope(signer, sealed, bundle_id)
         names = self.container.publish()
-        self._journal.remove()
+        try:
+            self._journal.remove()
+        except CannotWriteError as error:
+            # The bundle is whole and has its name; a journal that stays beside it says the same.
+            self.leftovers.append(str(error))
         return names
 
     def facts(self) -> dict[str, object]:
         """Return what the bundle states about its destination (law M04)."""
         return {
             "path": legible(self._destination.path),
+            "mount": self._destination.mount or None,
             "on_examined_host": self._destination.examined or None,
             "volume_size": str(self._destination.volume_size)
             if self._destination.volume_size

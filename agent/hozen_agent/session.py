@@ -74,6 +74,7 @@ class Result:
         files: names of the container's files in the destination.
         reason: `complete`, or why the capture ended early.
         outcomes: attempts by outcome.
+        leftovers: what stayed beside the bundle although it is finished, one sentence each.
     """
 
     bundle_id: str
@@ -88,6 +89,7 @@ class Result:
     case: CaseFile
     signer_kind: str
     signer_sha256: str
+    leftovers: tuple[str, ...] = ()
 
 
 class Session:
@@ -217,6 +219,7 @@ class Session:
             case=case,
             signer_kind=self._signer.kind,
             signer_sha256=str(opening.identity_facts(self._signer)["certificate_sha256"]),
+            leftovers=tuple(self._medium.leftovers),
         )
 
     # -- inside ---------------------------------------------------------------------------------------------------

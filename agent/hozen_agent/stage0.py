@@ -20,19 +20,34 @@ taken: list[tuple[int, Sweep]] = []
 def early() -> None:
     """Read the process table, sockets and sessions into memory; keep them for `take()`.
 
-    From the first moment a terminal that goes away ends nothing.
+    From the first moment a terminal that goes away ends nothing. Raises nothing: this runs before there is
+    anybody to report an error, so `take()` tries again and reports it.
     """
     if not sys.platform.startswith("linux"):
         return
     from hozen_agent.sweep import sweep
 
     _signal.signal(_signal.SIGHUP, _signal.SIG_IGN)
-    proc = os.open(_PROC, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    taken.append((proc, sweep(proc)))
+    try:
+        proc = os.open(_PROC, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        taken.append((proc, sweep(proc)))
+    except OSError:
+        return
 
 
 def take() -> tuple[int, Sweep]:
-    """Return the descriptor of /proc and the sweep; made now when it was not made earlier."""
+    """Return the descriptor of /proc and the sweep; made now when it was not made earlier.
+
+    Raises:
+        DeniedError: /proc cannot be read, or this is no Linux.
+    """
+    from hozen_hashes.errors import DeniedError
+
     if not taken:
         early()
+    if not taken:
+        raise DeniedError(
+            "/proc cannot be read, and nothing volatile without it",
+            hint="mount proc, or run on Linux",
+        )
     return taken.pop()

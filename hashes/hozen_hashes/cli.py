@@ -166,7 +166,7 @@ EXIT_CODES = {
     0: "done; a check: 一致 match",
     1: "不一致 mismatch",
     2: "検証不能 not verifiable",
-    3: "done, with items not obtained (only with --strict)",
+    3: "done: the capture ended early, or (with --strict) items were not obtained",
     64: "the call's words are off",
     65: "the data breaks a rule of the format",
     70: "a fault of hozen itself",

@@ -46,3 +46,11 @@ def test_the_smaller_of_wish_and_medium_decides_the_volumes(
     monkeypatch.setattr(destination, "_fs_magic", lambda _fd: 0x4D44)
     found = destination.open_destination(tmp_path, allow_local=True, volume_size=None, floor=0)
     assert found.volume_size == destination.FAT_VOLUME
+
+
+def test_the_destination_names_its_mount(tmp_path: Path) -> None:
+    found = destination.open_destination(tmp_path, allow_local=True, volume_size=None, floor=0)
+    kind, source, point = found.mount.split(" ")
+    assert kind
+    assert source
+    assert str(tmp_path).startswith(point)

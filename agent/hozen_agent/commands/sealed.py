@@ -83,6 +83,8 @@ def _person(
         root, log_key = anchors
         show(pick(en=f"  root    {root}", ja=f"  ルート証明書 {root}"))
         show(pick(en=f"  log key {log_key}", ja=f"  ログ鍵   {log_key}"))
+    for left in result.leftovers:
+        cli.warn(left)
     if result.signer_kind == "one-capture":
         cli.warn(
             pick(
