@@ -51,7 +51,9 @@ def judge(
         identities: open an encrypted partial.
         held_back: so many bytes at the end of what was recorded may have waited in the writer (age's last chunk).
     """
-    journal = next(folder.glob("*.journal"))
+    journal = next(folder.glob("*.journal"), None)
+    if journal is None:
+        raise LostError(f"nothing is there, {durable} epochs were durable")
     report = partials.locate(journal, identities).report()
     must(report.contradictions == (), "bytes contradict a proved record")
     least = _there(journal) - 1 if durable is None else durable
