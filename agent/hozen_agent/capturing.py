@@ -147,10 +147,7 @@ def capture_host(
         floor=ready.profile.limits.free_space_floor,
     )
     hardening.survive_hangups()
-    if not ready.profile.redaction:
-        talk.say(
-            "warning: the profile switches redaction off: secrets on command lines are stored in clear"
-        )
+    _warn(ready.profile, talk)
     with Surroundings(proc=proc, sweep=sweep, redact=ready.profile.redaction) as around:
         remarks = [*around.notes, *hardening.harden()]
         signer = choose_signer(options.identity, ask=talk.secret, enrolled=enrolled)
@@ -179,6 +176,14 @@ def capture_host(
         session.open()
         session.collect(around.context(session))
         return session.seal(around.footprint())
+
+
+def _warn(profile: Profile, talk: Talk) -> None:
+    """Say what a profile of somebody's own gives up."""
+    if not profile.redaction:
+        talk.say(
+            "warning: the profile switches redaction off: secrets on command lines are stored in clear"
+        )
 
 
 def _guard(profile: Profile, medium: Medium, destination: Destination) -> Guard:
