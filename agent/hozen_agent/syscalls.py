@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# asm-generic numbers are the same on every architecture from 424 on; the two older calls are not.
+# asm-generic numbers are the same on every architecture from 424 on; the older calls are not.
 _OLD: Final = {
-    "x86_64": {"statx": 332, "getdents64": 217},
-    "aarch64": {"statx": 291, "getdents64": 61},
-    "riscv64": {"statx": 291, "getdents64": 61},
-    "s390x": {"statx": 379, "getdents64": 220},
-    "ppc64le": {"statx": 383, "getdents64": 202},
+    "x86_64": {"statx": 332, "getdents64": 217, "bpf": 321},
+    "aarch64": {"statx": 291, "getdents64": 61, "bpf": 280},
+    "riscv64": {"statx": 291, "getdents64": 61, "bpf": 280},
+    "s390x": {"statx": 379, "getdents64": 220, "bpf": 351},
+    "ppc64le": {"statx": 383, "getdents64": 202, "bpf": 361},
 }
 _NEW: Final = {
     "move_mount": 429,
@@ -105,6 +105,7 @@ _fsconfig = _Call("fsconfig", _int, _unsigned, _text, _pointer, _int)
 _fsmount = _Call("fsmount", _int, _unsigned, _unsigned)
 _pidfd_open = _Call("pidfd_open", _int, _unsigned)
 _cachestat = _Call("cachestat", _unsigned, _pointer, _pointer, _unsigned)
+_bpf = _Call("bpf", _int, _pointer, _unsigned)
 
 
 class _OpenHow(ctypes.Structure):
@@ -245,6 +246,15 @@ def pidfd_open(pid: int) -> int:
     fd = _pidfd_open(pid, 0)
     os.set_inheritable(fd, False)
     return fd
+
+
+def bpf(command: int, address: int, size: int) -> int:
+    """Ask the kernel about eBPF objects: `address` is a union bpf_attr of `size` bytes (bpf(2)).
+
+    Raises:
+        OSError: EPERM without CAP_SYS_ADMIN, ENOENT at the end of a list, ENOSYS where there is no eBPF.
+    """
+    return _bpf(command, address, size)
 
 
 def cached_pages(fd: int) -> int:
