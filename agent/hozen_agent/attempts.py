@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 from typing import TYPE_CHECKING, Final
 
@@ -26,6 +27,11 @@ OUTCOMES: Final = {
 _STATX: Final = struct.Struct("<I12xIIIH2xQQQ8x" + "qI4x" * 4 + "8xII")
 _BTIME: Final = 0x800
 _SECOND: Final = 10**9
+# The sentences of content.py that say what a limit left out; the words are the record's, the numbers its ranges.
+_LEFT_OUT: Final = re.compile(
+    r"bytes (\d+) to (\d+) of \d+ are left out|bytes from (\d+) on are left out"
+    r"|data beyond byte (\d+) of (\d+) is left out"
+)
 
 
 def read_stat(view: memoryview, at: int) -> FileStat:
@@ -82,6 +88,17 @@ def why_lost(failure: Exception, silence: float) -> tuple[Outcome, str]:
     return Outcome.FAILED, "the reading process ended"
 
 
+def left_out(reason: str) -> tuple[tuple[int, int | None], ...]:
+    """Return the byte ranges that a worker's sentence names as left out by a limit; none for any other ending."""
+    found = _LEFT_OUT.search(reason)
+    if found is None:
+        return ()
+    begin, end, open_begin, beyond, size = found.groups()
+    if open_begin is not None:
+        return ((int(open_begin), None),)
+    return ((int(begin or beyond), int(end or size)),)
+
+
 def lost(request: FileRequest, failure: Exception, silence: float) -> Attempt:
     """Return the attempt for an item of which nothing came before its worker was lost."""
     outcome, reason = why_lost(failure, silence)
@@ -136,7 +153,9 @@ class Streamed:
             if piece is not None:
                 yield piece
             elif code != Code.OK:
-                raise AttemptFailed(OUTCOMES[code] or Outcome.FAILED, reason)
+                raise AttemptFailed(
+                    OUTCOMES[code] or Outcome.FAILED, reason, left_out=left_out(reason)
+                )
 
     def drain(self) -> None:
         """What was not taken is gone; the worker's next record belongs to the next item."""

@@ -30,12 +30,16 @@ class AttemptFailed(Exception):  # noqa: N818 - the outcome is the point, not th
     Attributes:
         outcome: TRUNCATED keeps the bytes so far; any other outcome too, when there were some.
         reason: one English sentence for the record.
+        left_out: byte ranges of the source that a limit left out, each [begin, end); None for an end not known.
     """
 
-    def __init__(self, outcome: Outcome, reason: str) -> None:
+    def __init__(
+        self, outcome: Outcome, reason: str, *, left_out: tuple[tuple[int, int | None], ...] = ()
+    ) -> None:
         super().__init__(reason)
         self.outcome = outcome
         self.reason = reason
+        self.left_out = left_out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +85,9 @@ class Attempt:
         after: called after the last byte; a second look for `changed`.
         redacted: how often each type of secret was removed; complete after the last byte of `data`.
         unredacted: gives the same bytes with nothing removed; used only when originals are kept for a recipient.
+        newest: when a limit bites, the end of `data` is kept instead of its beginning; needs `coming`.
+        coming: how many bytes `data` will probably give; None when nobody knows.
+        left_out: byte ranges of the source that are left out on purpose, each [begin, end).
         tag: a name by which later attempts of the capture may point here (`derived_from`, `original`).
     """
 
@@ -103,6 +110,9 @@ class Attempt:
     withheld: str = ""
     logical_size: int | None = None
     holes: bool = False
+    newest: bool = False
+    coming: int | None = None
+    left_out: tuple[tuple[int, int | None], ...] = ()
     tag: str = ""
     started: tuple[int, int] | None = None
     ended: tuple[int, int] | None = None

@@ -196,6 +196,8 @@ class _Run:
                 ext=request.ext,
                 data=[bytes(view[at + STAT : at + length])],
                 stat=read_stat(view, at),
+                newest=request.newest,
+                coming=length - STAT,
                 started=stream.started if stream is not None else None,
             )
         if flags & _ATIME:
@@ -263,6 +265,8 @@ class _Run:
             after=item.after,
             logical_size=stat.size if sparse else None,
             holes=sparse,
+            newest=request.newest and not (sparse or directory or derived),
+            coming=min(stat.size, request.max_bytes),
             withheld="password_hash" if derived else "",
             started=self._started(),
         )

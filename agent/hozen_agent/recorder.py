@@ -86,9 +86,13 @@ class Recorder:
         """
         item = self._writer.items + 1
         started = attempt.started or self._now()
-        outcome, reason, stored = self._take(attempt, item)
-        more = self._more(attempt)
-        changed, reason = _changed(attempt, reason)
+        ending, stored = self._take(attempt, item)
+        outcome, more = ending.outcome, self._more(attempt)
+        if ending.left_out:
+            more["left_out"] = [
+                [str(begin), None if end is None else str(end)] for begin, end in ending.left_out
+            ]
+        changed, reason = _changed(attempt, ending.reason)
         if changed:
             more["changed"] = changed
         record = ItemRecord(
@@ -114,29 +118,27 @@ class Recorder:
         self.tally.add(record)
         return record
 
-    def _take(
-        self, attempt: Attempt, item: int
-    ) -> tuple[Outcome, str, tuple[str, int, str] | None]:
-        """Store the attempt's bytes; return how it ended, why, and (path, size, hash) of what was stored."""
+    def _take(self, attempt: Attempt, item: int) -> tuple[_Ending, tuple[str, int, str] | None]:
+        """Store the attempt's bytes; return how it ended, and (path, size, hash) of what was stored."""
         if attempt.data is None:
             if attempt.outcome is None:
                 raise InternalError(
                     f"{attempt.artifact}: an attempt without bytes needs an outcome"
                 )
-            return attempt.outcome, attempt.reason, None
+            return _Ending(attempt.outcome, attempt.reason, attempt.left_out), None
         path = f"data/{attempt.artifact}/{item:06d}.{attempt.ext}"
         room = self._room(attempt.artifact)
+        ending = _Ending(attempt.outcome or Outcome.CAPTURED, attempt.reason, attempt.left_out)
         whole = _small(attempt.data, _SMALL if room is None else min(room, _SMALL))
         if whole is not None:
             stored_whole = path, len(whole), self._writer.add_payload(path, whole)
-            return attempt.outcome or Outcome.CAPTURED, attempt.reason, stored_whole
-        ending = _Ending(attempt.outcome or Outcome.CAPTURED, attempt.reason)
+            return ending, stored_whole
         chunks = _guarded(attempt, ending, room=room, stopped=self._stopped)
         expected = 0 if attempt.stat is None or attempt.holes else attempt.stat.size
         stored = self._store(path, item, chunks, expected)
         if stored is None and ending.outcome in {Outcome.CAPTURED, Outcome.TRUNCATED}:
             ending.outcome = Outcome.EMPTY if ending.outcome is Outcome.CAPTURED else Outcome.FAILED
-        return ending.outcome, ending.reason, stored
+        return ending, stored
 
     def _store(
         self, path: str, item: int, chunks: Iterator[Buffer], expected: int
@@ -217,32 +219,44 @@ def _small(data: object, most: int) -> Buffer | None:
 class _Ending:
     outcome: Outcome
     reason: str
+    left_out: tuple[tuple[int, int | None], ...] = ()
+
+    def cut(self, why: str, part: tuple[int, int | None]) -> None:
+        """A limit left out this part of the source."""
+        begin, end = part
+        span = f"bytes {begin} to {end}" if begin == 0 else f"bytes from {begin} on"
+        self.outcome, self.left_out = Outcome.TRUNCATED, (*self.left_out, part)
+        self.reason = f"{why}; {span} were left out"
 
 
 def _guarded(
     attempt: Attempt, ending: _Ending, *, room: int | None, stopped: Callable[[], bool]
 ) -> Iterator[Buffer]:
     """Yield the attempt's bytes; failures and limits change `ending`, and what was read stays."""
-    taken = 0
+    taken, chunks = 0, iter(attempt.data or ())
+    whole, coming = _size(attempt), attempt.coming or 0
+    begin = (whole or coming) - coming if attempt.newest else 0
     try:
-        for chunk in attempt.data or ():
+        if room is not None and attempt.newest and coming > room:
+            begin = (whole or coming) - room
+            ending.cut("the size limit of the profile was reached", (0, begin))
+            chunks = _after(chunks, coming - room)
+        for chunk in chunks:
             if room is not None and taken + len(chunk) > room:
                 yield memoryview(chunk)[: room - taken]
-                ending.outcome = Outcome.TRUNCATED
-                ending.reason = (
-                    f"the size limit of the profile was reached; bytes from {room} on were left out"
-                )
+                ending.cut("the size limit of the profile was reached", (begin + room, whole))
                 return
             taken += len(chunk)
             yield chunk
             if taken >= _SMALL and stopped():
-                ending.outcome = Outcome.TRUNCATED
-                ending.reason = (
-                    f"its time or the capture was over; bytes from {taken} on were left out"
-                )
+                if begin:
+                    ending.cut("", (0, begin))
+                ending.cut("its time or the capture was over", (begin + taken, whole))
                 return
     except AttemptFailed as failed:
-        ending.outcome, ending.reason = failed.outcome, str(failed)
+        if not (failed.left_out and ending.left_out):  # ours says more of the same
+            ending.outcome, ending.reason = failed.outcome, str(failed)
+            ending.left_out = ending.left_out or failed.left_out
     except OSError as error:
         ending.outcome, ending.reason = outcome_of(error)
     except CannotWriteError:
@@ -251,3 +265,15 @@ def _guarded(
         ending.outcome, ending.reason = Outcome.FAILED, fault(error)
     if taken and ending.outcome in {Outcome.MISSING, Outcome.DENIED, Outcome.EMPTY}:
         ending.outcome = Outcome.TRUNCATED
+
+
+def _after(chunks: Iterator[Buffer], skip: int) -> Iterator[Buffer]:
+    """Yield what comes after the first `skip` bytes; those are read and not kept."""
+    for chunk in chunks:
+        if skip < len(chunk):
+            yield memoryview(chunk)[skip:] if skip else chunk
+        skip = max(0, skip - len(chunk))
+
+
+def _size(attempt: Attempt) -> int | None:
+    return None if attempt.stat is None or attempt.holes else attempt.stat.size

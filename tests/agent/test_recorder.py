@@ -79,6 +79,12 @@ def recorded(*attempts: Attempt, **options: Any) -> list[tuple[dict[str, Any], b
         ]
 
 
+def _stat(size: int) -> FileStat:
+    return FileStat(
+        mode=0o100644, uid=0, gid=0, dev=1, ino=2, nlink=1, size=size, atime=1, mtime=1, ctime=1
+    )
+
+
 def attempt(data: Iterator[bytes] | list[bytes] | None, **more: Any) -> Attempt:
     return Attempt(artifact="linux_logs", source=b"/var/log/a", method="read", data=data, **more)
 
@@ -185,6 +191,55 @@ def test_the_size_limit_truncates_and_says_what_was_left_out() -> None:
     [(line, stored)] = recorded(attempt([b"x" * 10, b"y" * 10]), room=lambda _: 15)
     assert (line["outcome"], stored) == ("truncated", b"x" * 10 + b"y" * 5)
     assert "from 15 on" in line["reason"]
+
+
+def test_what_a_limit_left_out_is_listed_as_byte_ranges() -> None:
+    line, _ = recorded(attempt([b"abcdef"]), room=lambda _: 4)[0]
+    assert line["left_out"] == [["4", None]]
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 5, 8])
+def test_when_a_limit_bites_the_newest_content_of_a_log_is_kept(cut: int) -> None:
+    text = b"old-old-newest"
+    pieces = [text[at : at + cut] for at in range(0, len(text), cut)]
+    log = attempt(pieces, newest=True, coming=len(text))
+    line, stored = recorded(log, room=lambda _: 6)[0]
+    assert stored == b"newest"
+    assert (line["outcome"], line["left_out"]) == ("truncated", [["0", "8"]])
+    assert line["reason"] == "the size limit of the profile was reached; bytes 0 to 8 were left out"
+
+
+def test_the_range_that_a_reader_left_out_is_kept_with_its_sentence() -> None:
+    def pieces() -> Iterator[bytes]:
+        yield b"tail"
+        raise AttemptFailed(
+            Outcome.TRUNCATED, "bytes 0 to 9 of 13 are left out", left_out=((0, 9),)
+        )
+
+    line, stored = one(pieces(), newest=True, coming=4)
+    assert (stored, line["left_out"]) == (b"tail", [["0", "9"]])
+    line, stored = recorded(
+        attempt(pieces(), newest=True, coming=4, stat=_stat(13)), room=lambda _: 2
+    )[0]
+    assert (stored, line["left_out"]) == (b"il", [["0", "11"]])
+
+
+@given(st.binary(min_size=1, max_size=300), st.integers(0, 300), st.booleans())
+def test_stored_and_left_out_bytes_are_together_the_whole_source(
+    text: bytes, room: int, newest: bool
+) -> None:
+    log = attempt(
+        [text[:7], text[7:]] if len(text) > 7 else [text],
+        newest=newest,
+        coming=len(text),
+        stat=_stat(len(text)),
+    )
+    line, stored = recorded(log, room=lambda _: room)[0]
+    kept = bytearray(text)
+    for begin, end in reversed(line.get("left_out", [])):
+        del kept[int(begin) : int(end)]
+    assert bytes(kept) == (stored or b"")
+    assert len(stored or b"") == min(room, len(text))
 
 
 def test_no_room_at_all_is_a_failure_with_a_reason_not_an_empty_file() -> None:

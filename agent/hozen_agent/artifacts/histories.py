@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     ),
     reads=definitions.own("HozenShellHistories"),
     needs_root=True,
+    over_time=True,
 )
 def collect(ctx: Context) -> Iterator[Attempt]:
     """Yield every history file of every home in passwd, /home and /root."""

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     ),
     reads=definitions.own("HozenSystemdJournal"),
     needs_root=True,
+    over_time=True,
 )
 def collect(ctx: Context) -> Iterator[Attempt]:
     """Yield every journal file, whole and raw."""

@@ -30,6 +30,7 @@ _JOURNALS = (b"/var/log/journal/",)
     ),
     reads=definitions.own("HozenLinuxLogs"),
     needs_root=True,
+    over_time=True,
 )
 def collect(ctx: Context) -> Iterator[Attempt]:
     """Yield every log, the newest first, so that a limit costs the oldest; journald files are `systemd_journal`."""

@@ -29,6 +29,7 @@ class Artifact:
         en: one sentence: what it proves and what it does not (law B10).
         ja: the same in Japanese.
         reads: what is read, as patterns or interfaces, for `hozen plan`.
+        over_time: its files grow or follow each other over time, so that `--since` and `--until` apply to them.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Artifact:
     needs_root: bool
     platforms: tuple[str, ...]
     collect: Collect
+    over_time: bool = False
 
 
 CATALOGUE: dict[str, Artifact] = {}
@@ -55,6 +57,7 @@ def artifact(
     reads: tuple[str, ...],
     needs_root: bool = False,
     platforms: tuple[str, ...] = ("linux",),
+    over_time: bool = False,
 ) -> Callable[[Collect], Collect]:
     """Enter the decorated generator in the catalogue under `name`."""
 
@@ -71,6 +74,7 @@ def artifact(
             needs_root=needs_root,
             platforms=platforms,
             collect=collect,
+            over_time=over_time,
         )
         return collect
 
