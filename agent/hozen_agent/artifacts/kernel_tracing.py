@@ -29,8 +29,8 @@ _NAME: Final = "kernel_tracing"
 _TRACING: Final = (
     b"current_tracer tracing_on trace_clock trace_options tracing_cpumask set_event set_event_pid "
     b"set_event_notrace_pid set_ftrace_filter set_ftrace_notrace set_ftrace_pid set_ftrace_notrace_pid "
-    b"set_graph_function kprobe_events kprobe_profile uprobe_events uprobe_profile dynamic_events synthetic_events enabled_functions "
-    b"touched_functions dyn_ftrace_total_info error_log"
+    b"set_graph_function kprobe_events kprobe_profile uprobe_events uprobe_profile dynamic_events synthetic_events "
+    b"enabled_functions touched_functions dyn_ftrace_total_info error_log"
 ).split()
 _INSTANCE: Final = (
     b"current_tracer tracing_on set_event set_event_pid set_ftrace_filter set_ftrace_pid".split()
