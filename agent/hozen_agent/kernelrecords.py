@@ -72,6 +72,14 @@ def kernel_record(entries: Sequence[Entry]) -> dict[str, object]:
         "lsm": (_line(texts, b"sys/kernel/security/lsm") or "").split(",")
         if b"sys/kernel/security/lsm" in texts
         else None,
+        "apparmor_profiles": _profiles(texts.get(b"sys/kernel/security/apparmor/profiles")),
+        "selinux_enforcing": _line(texts, b"sys/fs/selinux/enforce"),
+        "binary_formats": sorted(
+            percent_encode(name.rpartition(b"/")[2])
+            for name in texts
+            if name.startswith(b"proc/sys/fs/binfmt_misc/") and not name.endswith(b"/status")
+        ),
+        "keyrings": _keyrings(texts.get(b"proc/keys")),
         "core_pattern": _line(texts, b"proc/sys/kernel/core_pattern"),
         "modules_disabled": _line(texts, b"proc/sys/kernel/modules_disabled"),
         "modules": modules,
@@ -107,6 +115,30 @@ def _covers(mountinfo: bytes | None) -> list[str] | None:
         percent_encode(point)
         for point in points
         if point.startswith(b"/proc/") and point.split(b"/")[2].isdigit()
+    ]
+
+
+def _profiles(data: bytes | None) -> dict[str, int] | None:
+    """Return how many AppArmor profiles are in each mode: `name (enforce)` a line."""
+    if data is None:
+        return None
+    counts: dict[str, int] = {}
+    for line in data.split(b"\n"):
+        mode = line.rpartition(b"(")[2].rstrip(b")").decode("ascii", "replace")
+        if line.endswith(b")"):
+            counts[mode] = counts.get(mode, 0) + 1
+    return counts
+
+
+def _keyrings(data: bytes | None) -> list[str] | None:
+    """Return the names of keyrings in /proc/keys (proc_keys(5)); no key is read."""
+    if data is None:
+        return None
+    rows = [line.split(None, 8) for line in data.split(b"\n")]
+    return [
+        percent_encode(row[8].rpartition(b":")[0])
+        for row in rows
+        if len(row) == 9 and row[7] == b"keyring"  # noqa: PLR2004 - columns of the table
     ]
 
 

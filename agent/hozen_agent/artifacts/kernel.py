@@ -11,6 +11,7 @@ from hozen_agent.entries import listing, read_entries
 from hozen_agent.items import Attempt
 from hozen_agent.kernelrecords import kernel_record
 from hozen_agent.sweep import ERROR, FILE
+from hozen_agent.sysctls import settings
 from hozen_agent.ustar import tar_stream
 from hozen_hashes.jsonl import dump_line
 
@@ -23,48 +24,16 @@ if TYPE_CHECKING:
 _NAME = "kernel"
 _PROC = (
     b"version cmdline modules filesystems devices misc partitions swaps cpuinfo meminfo crypto locks consoles "
-    b"cgroups vmstat diskstats execdomains fb mdstat key-users bus/input/devices"
+    b"cgroups vmstat diskstats execdomains fb mdstat keys key-users iomem ioports "
+    b"interrupts bus/input/devices"
 ).split()
 # Of the first process, not ours: we look through a private view whose mounts are all read-only.
 _MOUNTS = b"mountinfo mounts mountstats".split()
-_SYSCTL = (
-    *(
-        b"sys/kernel/" + name
-        for name in (
-            b"tainted osrelease ostype version hostname domainname core_pattern core_uses_pid core_pipe_limit "
-            b"modprobe hotplug poweroff_cmd modules_disabled kexec_load_disabled kptr_restrict dmesg_restrict "
-            b"randomize_va_space perf_event_paranoid unprivileged_bpf_disabled unprivileged_userns_clone "
-            b"yama/ptrace_scope sysrq panic panic_on_oops pid_max threads-max ns_last_pid printk ftrace_enabled "
-            b"kprobes-optimization cap_last_cap usermodehelper/bset usermodehelper/inheritable random/boot_id "
-            b"random/entropy_avail io_uring_disabled bootloader_type bootloader_version real-root-dev "
-            b"sched_autogroup_enabled soft_watchdog nmi_watchdog"
-        ).split()
-    ),
-    *(
-        b"sys/fs/" + name
-        for name in (
-            b"suid_dumpable protected_hardlinks protected_symlinks protected_fifos protected_regular file-nr inode-nr "
-            b"pipe-max-size inotify/max_user_watches inotify/max_user_instances"
-        ).split()
-    ),
-    *(b"sys/vm/" + name for name in b"overcommit_memory swappiness mmap_min_addr drop_caches".split()),
-    *(
-        b"sys/net/" + name
-        for name in (
-            b"core/bpf_jit_enable core/bpf_jit_harden core/bpf_jit_kallsyms ipv4/ip_forward ipv4/tcp_syncookies "
-            b"ipv4/ip_local_port_range ipv4/icmp_echo_ignore_all ipv4/ping_group_range ipv4/conf/all/rp_filter "
-            b"ipv4/conf/all/accept_redirects ipv4/conf/all/send_redirects ipv4/conf/all/accept_source_route "
-            b"ipv4/conf/all/log_martians ipv4/conf/all/proxy_arp ipv6/conf/all/forwarding "
-            b"ipv6/conf/all/disable_ipv6 ipv6/conf/all/accept_ra netfilter/nf_conntrack_count "
-            b"netfilter/nf_conntrack_max"
-        ).split()
-    ),
-)  # fmt: skip
 _SYS = (
-    b"kernel/security/lockdown", b"kernel/security/lsm", b"kernel/kexec_loaded", b"kernel/kexec_crash_loaded",
+    b"kernel/security/lockdown", b"kernel/security/lsm", b"kernel/security/apparmor/profiles", b"fs/selinux/policyvers",
+    b"kernel/security/integrity/ima/policy", b"kernel/security/integrity/ima/violations", b"fs/smackfs/ambient", b"kernel/kexec_loaded", b"kernel/kexec_crash_loaded",
     b"kernel/uevent_helper", b"kernel/notes", b"kernel/profiling", b"kernel/vmcoreinfo", b"fs/selinux/enforce",
-    b"module/apparmor/parameters/enabled", b"power/state", b"class/dmi/id/sys_vendor", b"class/dmi/id/product_name",
-    b"class/dmi/id/bios_version", b"firmware/efi/fw_platform_size", b"hypervisor/type",
+    b"module/apparmor/parameters/enabled", b"power/state", b"firmware/efi/fw_platform_size", b"hypervisor/type",
 )  # fmt: skip
 _MODULE_FILES = b"version srcversion taint initstate coresize initsize refcnt".split()
 _FILES = (
@@ -96,7 +65,8 @@ def collect(ctx: Context) -> Iterator[Attempt]:
     """Yield the raw texts, one record made of them, and the files that change how programs are loaded."""
     started = now()
     entries = [
-        *read_entries(ctx.proc, b"", (*_PROC, *_SYSCTL), name=b"proc/"),
+        *read_entries(ctx.proc, b"", _PROC, name=b"proc/"),
+        *settings(ctx.proc),
         *read_entries(ctx.proc, b"1", _MOUNTS, name=b"proc/"),
         *read_entries(ctx.root, b"sys", _SYS, name=b""),
         *_sys_modules(ctx.root),
