@@ -5,12 +5,33 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from hozen_agent.leads import Leads
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from hozen_agent.items import Attempt
+    from hozen_agent.packetwindow import PacketWindow
     from hozen_agent.redact import Redactor
     from hozen_agent.sweep import Sweep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Through:
+    """The process whose link, file or memory is asked for; the path begins with `/proc/PID/`.
+
+    Attributes:
+        start_ticks: of the process; with another one nothing is read.
+        inode: device and inode that the link must lead to; (0, 0) for the memory.
+        hashed: only the SHA-256 is wanted, as 64 letters in place of the content.
+        seconds: what hashing may take.
+    """
+
+    pid: int
+    start_ticks: int
+    inode: tuple[int, int] = (0, 0)
+    hashed: bool = False
+    seconds: float = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +43,7 @@ class FileRequest:
         max_bytes: content beyond this is left out and the item is `truncated`.
         newest: keep the end of the file instead of its beginning when the limit bites.
         withheld: content is not read (law M16/P01); existence and metadata are recorded.
+        through: the path is a link or the memory of this process, not a file of the tree.
     """
 
     artifact: str
@@ -31,6 +53,7 @@ class FileRequest:
     max_bytes: int = 4 << 30
     newest: bool = False
     withheld: str = ""
+    through: Through | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,6 +70,10 @@ class Context:
         note: enters an observation about the capture itself in the journal.
         room: how many bytes the next item of an artifact may still take.
         tick: lets an epoch close in time; called by whoever waits.
+        stopped: whether the capture is to end; for those that wait for something else than bytes.
+        packets: the window on the network's packets, open since the start was signed; None when none was asked for.
+        leads: deleted files that processes still hold, filled by the deep pass.
+        memory_of: processes whose memory is wanted, as numbers or name patterns.
         collector_offset: host clock minus collector clock and its uncertainty in milliseconds, or None.
     """
 
@@ -59,4 +86,8 @@ class Context:
     note: Callable[[str], None]
     room: Callable[[str], int] = field(default=lambda _artifact: 1 << 62)
     tick: Callable[[], None] = field(default=lambda: None)
+    stopped: Callable[[], bool] = field(default=lambda: False)
+    packets: PacketWindow | None = None
+    leads: Leads = field(default_factory=Leads)
+    memory_of: tuple[str, ...] = ()
     collector_offset: Callable[[], tuple[float, float] | None] = field(default=lambda: None)

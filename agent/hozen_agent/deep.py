@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from errno import EBUSY, EFBIG, EREMOTE
 from typing import TYPE_CHECKING
 
-from hozen_agent import mounts, procparse
+from hozen_agent import procparse
+from hozen_agent.leads import Holder, Leads
 from hozen_agent.sweep import ERROR, FILE, LINK, read_some
 
 if TYPE_CHECKING:
@@ -107,13 +108,19 @@ class DeepPass:
     """
 
     def __init__(
-        self, proc: int, *, hashes: ExeHashes, tick: Callable[[], None] = lambda: None
+        self,
+        proc: int,
+        *,
+        hashes: ExeHashes,
+        leads: Leads | None = None,
+        tick: Callable[[], None] = lambda: None,
     ) -> None:
-        """Read below `proc`; `tick` is called after each process, since hashing its program may take seconds."""
+        """Read below `proc`; deleted files met on the way go into `leads`; `tick` is called after each process."""
         self._tick = tick
         self._proc = proc
         self._hashes = hashes
-        self._mounts: dict[bytes, frozenset[int]] = {}
+        self._leads = Leads() if leads is None else leads
+        self._start = -1
         self._values = Values()
         self._entries: list[Entry] = []
         self._size = 0
@@ -126,6 +133,7 @@ class DeepPass:
             self._tick()
             if self._size > BATCH:
                 yield self._take()
+        self._leads.scanned = True
         if self._entries:
             yield self._take()
 
@@ -150,16 +158,20 @@ class DeepPass:
         try:
             for name in _FILES:
                 self._file(at, prefix, name, files)
+            stat = procparse.parse_stat(files.get(b"stat", b""))
+            self._start = -1 if stat is None else stat.start_ticks
             self._links(at, prefix, files)
             asleep = self._threads(at, prefix)
             for name in _LOCKING:
                 if asleep:
                     self._add(prefix + name, ERROR, number=EBUSY)
-                else:
-                    self._file(at, prefix, name, files)
+                    continue
+                data = self._file(at, prefix, name, files)
+                if name == b"maps" and b" (deleted)\n" in data:
+                    self._leads.mapped(pid, self._start, data)
             self._mount_table(at, prefix, files)
-            seen.open_files = self._descriptors(at, prefix)
-            seen.exe = self._program(at, prefix, files)
+            seen.open_files = self._descriptors(at, pid, prefix)
+            seen.exe = self._program(at, pid, prefix, files)
         finally:
             os.close(at)
         seen.values = list(map(files.get, _KEPT))
@@ -209,16 +221,10 @@ class DeepPass:
     def _mount_table(self, at: int, prefix: bytes, files: dict[bytes, bytes]) -> None:
         """Read mountinfo once a mount namespace, and learn which mounts to stay out of."""
         space = files.get(b"ns/mnt", b"")
-        if space in self._mounts:
-            return
-        data = self._file(at, prefix, b"mountinfo")
-        if data:
-            found = mounts.parse_mountinfo(data)
-            remote = mounts.MountTable(found).skipped_ids if found else frozenset()
-            ids = frozenset(m.mount_id for m in found if not mounts.is_remote(m.kind))
-            self._mounts[space] = ids - remote
+        if not self._leads.local.knows(space):
+            self._leads.local.learn(space, self._file(at, prefix, b"mountinfo"))
 
-    def _descriptors(self, at: int, prefix: bytes) -> int:
+    def _descriptors(self, at: int, pid: int, prefix: bytes) -> int:
         numbers = self._listing(at, b"fd", prefix, MAX_FDS)
         for number in numbers:
             try:
@@ -229,7 +235,10 @@ class DeepPass:
             self._add(prefix + b"fd/" + number, LINK, target)
             if target.startswith((b"socket:", b"pipe:")):
                 continue  # they have no position; the socket tables say the rest
-            self._file(at, prefix, b"fdinfo/" + number)
+            fdinfo = self._file(at, prefix, b"fdinfo/" + number)
+            if target.endswith(b" (deleted)"):
+                holder = Holder(pid, self._start, b"fd/" + number)
+                self._leads.descriptor(holder, target, fdinfo)
         return len(numbers)
 
     def _listing(self, at: int, name: bytes, prefix: bytes, most: int) -> list[bytes]:
@@ -249,17 +258,19 @@ class DeepPass:
             self._add(prefix + name, ERROR, number=EFBIG)
         return [number.encode() for number in numbers[:most]]
 
-    def _program(self, at: int, prefix: bytes, files: dict[bytes, bytes]) -> Exe | None:
+    def _program(self, at: int, pid: int, prefix: bytes, files: dict[bytes, bytes]) -> Exe | None:
         target = files.get(b"exe", b"")
         if not target:
             return None
-        local = self._mounts.get(files.get(b"ns/mnt", b""), frozenset())
+        holder, exe = Holder(pid, self._start, b"exe"), None
         try:
-            return self._hashes.of(at, target, local)
+            exe = self._hashes.of(at, holder, self._leads.local)
         except OSError as error:
             files[b"exe error"] = (error.strerror or "").encode()
             self._add(prefix + b"exe (content)", ERROR, number=error.errno or EREMOTE)
-            return None
+        if target.endswith(b" (deleted)"):
+            self._leads.program(holder, target, None if exe is None else (exe.device, exe.inode))
+        return exe
 
 
 def _numeric(name: str) -> tuple[int, str]:

@@ -178,6 +178,10 @@ class ReaderPool:
         for fd in lane.supervisor_ends():
             os.close(fd)
 
+    def pids(self) -> list[int]:
+        """Return the process ids of the helper and of the workers that live."""
+        return [self._helper, *(lane.pid for lane in (*self._idle, *self._busy.values()))]
+
     def stop(self) -> None:
         """Helper and idle workers end; waits at most a second, and never for a worker that hangs."""
         for lane in (*self._idle, *self._fresh, *self._busy.values()):
@@ -210,14 +214,14 @@ def _run_helper(  # noqa: PLR0917 - both sides of a fork
     """Never returns: forks workers on command until the supervisor is gone."""
     code = 1
     try:
-        _shed(keep | {fd for lane in lanes for fd in lane.worker_ends()}, root)
+        shed(keep | {fd for lane in lanes for fd in lane.worker_ends()}, root)
         _serve_commands(lanes, pipes, root, proc, named)
         code = 0
     finally:
         os._exit(code)
 
 
-def _shed(keep: set[int], root: int) -> None:
+def shed(keep: set[int], root: int) -> None:
     """Everything of the parent that is not needed is let go: descriptors, terminal, signals, core dumps, writing."""
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
@@ -287,7 +291,7 @@ def _run_worker(  # noqa: PLR0917
             os.close(fd)
         out = Producer(lane.shared, events=lane.events[1], free=lane.free[0])
         opener = safeopen.Opener(root, proc, lambda: table_of(root, proc, named))
-        serve(lane.requests[0], opener, out)
+        serve(lane.requests[0], opener, out, proc=proc)
         code = 0
     except WorkerGoneError:
         code = 0

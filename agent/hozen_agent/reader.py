@@ -40,12 +40,14 @@ class FileReader:
 
     Attributes:
         hung: mount points that did not answer; nothing more is read from them.
+        hung_devices: the same for files that were reached through a process.
         touched: files that could be read only without O_NOATIME.
     """
 
     def __init__(self, pool: ReaderPool) -> None:
         self.pool = pool
         self.hung: dict[bytes, bytes] = {}
+        self.hung_devices: set[int] = set()
         self.touched = 0
 
     def __call__(self, requests: Iterable[FileRequest]) -> Iterator[Attempt]:
@@ -67,6 +69,10 @@ class FileReader:
         path = request.path
         if not path.startswith(b"/") or len(path) > _PATH_MAX or b"\0" in path:
             return ended(request, Outcome.FAILED, "not an absolute path of at most 4095 bytes")
+        if request.through is not None:
+            if request.through.inode[0] not in self.hung_devices:
+                return None
+            return ended(request, Outcome.TIMED_OUT, "its device did not answer before")
         skipped = self.pool.table.skips(path)
         if skipped:
             point, kind = (ascii(os.fsdecode(part))[1:-1] for part in skipped)
@@ -130,24 +136,23 @@ class _Run:
         """Requests with the same limits travel together."""
         names: list[bytes] = []
         limit = flags = 0
+        kind = serve.FILES
         for request in requests:
-            how = _flags(request)
-            if request.max_bytes != limit or how != flags:
-                self._post(names, (limit, flags))
-                names, limit, flags = [], request.max_bytes, how
-            names.append(request.path)
+            how, what = _flags(request), _kind(request)
+            if request.max_bytes != limit or how != flags or what != kind:
+                self._post(names, (limit, flags), kind)
+                names, limit, flags, kind = [], request.max_bytes, how, what
+            names.append(request.path if kind == serve.FILES else _through(request))
             self._ahead += len(request.path) + 1
-        self._post(names, (limit, flags))
+        self._post(names, (limit, flags), kind)
 
-    def _post(self, names: list[bytes], key: tuple[int, int]) -> None:
+    def _post(self, names: list[bytes], key: tuple[int, int], kind: int) -> None:
         if not names:
             return
         if self._lane is None:
             self._lane = self._pool.take()
         if self._lane is not None:
-            self._lane.send(
-                serve.request(serve.FILES, key[1], key[0], names), seconds=self._pool.silence
-            )
+            self._lane.send(serve.request(kind, key[1], key[0], names), seconds=self._pool.silence)
 
     def _record(self) -> Record:
         """Return the worker's next record that belongs to an item.
@@ -324,17 +329,20 @@ class _Run:
             self._pool.abandon(self._lane, f"{what} {shown}")
             self._lane = None
             if silent:
-                self._remember(request.path)
+                self._remember(request)
         refusal = self._reader.refusal
         self._waiting = deque((entry, answer or refusal(entry)) for entry, answer in self._waiting)
         self._ahead = 0
         self._send([entry for entry, answer in self._waiting if answer is None])
 
-    def _remember(self, path: bytes) -> None:
-        """A mount that hung once is not asked again; of `/` each file is tried."""
-        point = self._pool.table.point_of(path)
+    def _remember(self, request: FileRequest) -> None:
+        """A mount or device that hung once is not asked again; of `/` each file is tried."""
+        if request.through is not None:
+            self._reader.hung_devices |= {request.through.inode[0]} - {0}
+            return
+        point = self._pool.table.point_of(request.path)
         if point != b"/":
-            self._reader.hung[point] = path
+            self._reader.hung[point] = request.path
 
     def close(self) -> None:
         """The worker goes back to the pool, or is given up when it still has much to say."""
@@ -348,9 +356,29 @@ class _Run:
             self._pool.give_back(lane)
 
 
+def _kind(request: FileRequest) -> int:
+    """Return which kind of request reaches the file."""
+    if request.through is None:
+        return serve.FILES
+    if request.through.hashed:
+        return serve.HASHED
+    return serve.CORE if request.path.endswith(b"/mem") else serve.HELD
+
+
+def _through(request: FileRequest) -> bytes:
+    """Return the request for what a process holds, as procworker.py takes it."""
+    what = request.through
+    if what is None:
+        return request.path
+    facts = what.start_ticks, *what.inode, max(0, int(what.seconds * 1000))
+    return b"%d %d %d %d " % facts + request.path
+
+
 def _flags(request: FileRequest) -> int:
     """Return how the worker is to treat the file; the rule of names holds whatever the artifact asks."""
     flags = serve.NEWEST if request.newest else 0
+    if request.through is not None:
+        return flags  # the name is a number; the worker asks the rules about what the link says
     if request.withheld == withheld.AGING:
         return flags | serve.AGING
     if request.withheld or withheld.by_name(request.path):

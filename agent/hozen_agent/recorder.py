@@ -170,6 +170,9 @@ class Recorder:
             from hozen_hashes.names import percent_encode
 
             more["link_target"] = percent_encode(attempt.link_target)
+        if attempt.process is not None:
+            pid, start_ticks = attempt.process
+            more["process"] = {"pid": pid, "start_ticks": str(start_ticks)}
         if attempt.redacted:
             count = sum(attempt.redacted.values())
             self.tally.redacted += count

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Final
 
 from hozen_agent import walk
 from hozen_agent.endings import Fields
+from hozen_agent.procworker import ProcessWorker
 from hozen_agent.ring import Kind, Producer
-from hozen_agent.worker import FileWorker
 
 if TYPE_CHECKING:
     from hozen_agent.safeopen import Opener
 
 LENGTH: Final = struct.Struct("<I")
 REQUEST: Final = struct.Struct("<BBQ")
-FILES, WALK = 1, 2
+FILES, WALK, HELD, HASHED, CORE = 1, 2, 5, 6, 7
 NEWEST, METADATA, AGING, PASSWD = 1, 2, 4, 8
 _PATHS_AT_ONCE: Final = 16 << 10
 _PATHS_UNSENT: Final = 64 << 10
@@ -45,9 +45,9 @@ def _read_exactly(fd: int, size: int) -> bytes:
     return b"".join(parts)
 
 
-def serve(requests: int, opener: Opener, out: Producer) -> None:
+def serve(requests: int, opener: Opener, out: Producer, *, proc: int) -> None:
     """Return when the supervisor has closed the pipe; every request before was answered."""
-    files = FileWorker(opener, out)
+    files = ProcessWorker(opener, out, proc)
     waiting = select.poll()
     waiting.register(requests, select.POLLIN)
     while True:
@@ -69,8 +69,24 @@ def serve(requests: int, opener: Opener, out: Producer) -> None:
             )
             for path in names:
                 files.item(path, max_bytes=number, newest=newest, metadata=metadata, fields=fields)
+        elif kind in {HELD, HASHED, CORE}:
+            _of_processes(files, kind, names, max_bytes=number, newest=bool(flags & NEWEST))
         else:
             _Found(out, timed=bool(flags & NEWEST)).walk(opener, names, seconds=number / 1000)
+
+
+def _of_processes(
+    worker: ProcessWorker, kind: int, names: list[bytes], *, max_bytes: int, newest: bool
+) -> None:
+    for name in names:
+        if kind == HELD:
+            worker.held(name, max_bytes=max_bytes, newest=newest)
+        elif kind == HASHED:
+            worker.hashed(name, max_bytes=max_bytes)
+        else:
+            from hozen_agent.coreworker import answer
+
+            answer(worker, name, max_bytes=max_bytes)
 
 
 class _Found:

@@ -44,23 +44,45 @@ from hozen_agent.sweep import sweep
 def proc():
     return os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
+class Reader:
+    # real workers, which exist from the first request on
+    def __init__(self, root, proc):
+        self.at, self.reader, self.notes = (root, proc), None, []
+    def __call__(self, requests):
+        from hozen_agent.pool import ReaderPool
+        from hozen_agent.reader import FileReader
+        if self.reader is None:
+            root, at = self.at
+            self.reader = FileReader(ReaderPool.start(root=root, proc=at, note=self.notes.append, silence=1.5))
+        return self.reader(requests)
+
 def context(redact=True, utmp=b"/nonexistent", root=b"/", match=(), offset=None):
     from hozen_agent.context import Context
     from hozen_agent.redact import Redactor
-    at = proc()
+    at, top = proc(), os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     return Context(
-        proc=at, root=os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC), sweep=sweep(at, utmp=utmp),
-        redactor=Redactor(enabled=redact), files=lambda requests: iter(()), match=lambda patterns: iter(match),
+        proc=at, root=top, sweep=sweep(at, utmp=utmp),
+        redactor=Redactor(enabled=redact), files=Reader(top, at), match=lambda patterns: iter(match),
         note=lambda text: None, collector_offset=lambda: offset,
     )
 
 def show(attempts):
+    from hozen_agent.items import AttemptFailed
     for a in attempts:
-        data = None if a.data is None else b"".join(bytes(c) for c in a.data)
+        data, failure = None, None
+        if a.data is not None:
+            parts = []
+            try:
+                parts.extend(bytes(c) for c in a.data)
+            except AttemptFailed as ended:
+                failure = [str(ended.outcome), ended.reason]
+            data = b"".join(parts)
         raw = None if a.unredacted is None else b"".join(bytes(c) for c in a.unredacted())
         print(json.dumps(dict(
             artifact=a.artifact, source=a.source.decode("latin-1"), kind=a.kind, ext=a.ext, tag=a.tag,
             outcome=a.outcome, reason=a.reason, redacted=dict(a.redacted or {{}}), derived_from=list(a.derived_from),
+            target=None if a.link_target is None else a.link_target.decode("latin-1"), process=a.process,
+            withheld=a.withheld, method=a.method, holes=a.holes, failure=failure,
             data=None if data is None else base64.b64encode(data).decode(),
             unredacted=None if raw is None else base64.b64encode(raw).decode(),
         )))
@@ -98,6 +120,12 @@ class Shown:
     derived_from: list[str]
     data: bytes | None
     unredacted: bytes | None
+    target: str | None = None
+    process: list[int] | None = None
+    withheld: str = ""
+    method: str = ""
+    holes: bool = False
+    failure: list[str] | None = None
 
     def records(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in (self.data or b"").splitlines()]

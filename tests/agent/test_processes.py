@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hozen_agent import exehash, procparse
+from hozen_agent import procdir, procparse
 from hozen_agent.artifacts import processes
 from hozen_agent.deep import DeepPass, Seen
 from hozen_agent.exehash import ExeHashes
@@ -171,6 +171,7 @@ def test_without_privileges_the_capture_completes_and_says_what_was_denied(
     attempts = collected(
         "pid = child(signal.pause); time.sleep(0.1)\n"
         "import hozen_agent.context, hozen_agent.redact, hozen_agent.artifacts.processes, hozen_hashes.jsonl\n"
+        "import hozen_agent.serve, hozen_agent.reader, hozen_agent.pool\n"
         "os.setgid(65534); os.setuid(65534)\n"
         "ctx = context()\n" + COLLECT
     )
@@ -206,7 +207,7 @@ def fake_process(proc: Path, *, task_state: bytes = b"S", mounts: bytes = b"") -
 def deep(proc: Path) -> tuple[Seen, dict[str, int]]:
     at = os.open(proc, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        run = DeepPass(at, hashes=ExeHashes())
+        run = DeepPass(at, hashes=ExeHashes(lambda _: iter(())))
         entries = [entry for batch in run.batches([9]) for entry in batch]
     finally:
         os.close(at)
@@ -223,7 +224,7 @@ def test_memory_maps_behind_a_thread_that_sleeps_uninterruptibly_are_left(tmp_pa
 
 
 def test_a_program_on_a_remote_or_unknown_mount_is_not_opened(tmp_path: Path) -> None:
-    mine = exehash._mount_id(fd := os.open(tmp_path, os.O_RDONLY))
+    _, mine = procdir.look(fd := os.open(tmp_path, os.O_RDONLY))
     os.close(fd)
     line = b"%d 1 0:5 / / rw - %b server rw\n"
     for kind, opened in ((b"nfs4", False), (b"fuse.sshfs", False), (b"ext4", True)):
@@ -242,19 +243,37 @@ def test_a_program_on_a_remote_or_unknown_mount_is_not_opened(tmp_path: Path) ->
             assert b"another machine" in seen.files[b"exe error"]
 
 
-def test_a_program_beyond_the_size_or_the_time_is_named_not_hashed(tmp_path: Path) -> None:
-    (tmp_path / "exe").write_bytes(b"x" * 100)
-    at = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
-    local = frozenset([exehash._mount_id(at)])
-    large = ExeHashes(max_bytes=10).of(at, b"/x", local)
-    slow = ExeHashes(seconds=-1.0).of(at, b"/x", local)
-    whole = ExeHashes().of(at, b"/x", local)
-    os.close(at)
-    assert (large.sha256, large.reason) == (None, "larger than 10 bytes")
-    assert slow.sha256 is None
-    assert "time" in slow.reason
-    assert whole.sha256 == sha256(b"x" * 100).hexdigest()
-    assert whole.links == 1
+HASHES = """
+from hozen_agent import procdir, procparse
+from hozen_agent.exehash import ExeHashes
+from hozen_agent.leads import Holder, LocalMounts
+shutil = __import__("shutil"); shutil.copy("/bin/sleep", "program")
+pid = child(lambda: os.execv("./program", ["program", "60"])); time.sleep(0.3)
+ctx = context()
+at = os.open(f"/proc/{pid}", os.O_RDONLY)
+with open(f"/proc/{pid}/mountinfo", "rb") as file:
+    local = LocalMounts(); local.learn(b"x", file.read())
+with open(f"/proc/{pid}/stat", "rb") as file:
+    start = procparse.parse_stat(file.read()).start_ticks
+def ask(start=start, **limits):
+    found = ExeHashes(ctx.files, **limits).of(at, Holder(pid, start, b"exe"), local)
+    print(json.dumps([found.sha256, found.reason, found.links]))
+"""
+
+
+def test_a_program_beyond_the_size_or_the_time_is_named_not_hashed(
+    isolated: Callable[..., str], tmp_path: Path
+) -> None:
+    said = isolated(
+        HASHES + "ask(max_bytes=10); ask(seconds=-1.0); ask(seconds=0.000001); ask(); ask(start=1)"
+    )
+    large, slow, late, whole, other = (json.loads(line) for line in said.splitlines())
+    assert large == [None, "larger than 10 bytes", 1]
+    assert slow[0] is late[0] is other[0] is None
+    assert "time" in slow[1]
+    assert "time" in late[1]
+    assert "another" in other[1]
+    assert whole[0] == sha256((tmp_path / "program").read_bytes()).hexdigest()
 
 
 def test_the_family_completes_on_a_procfs_with_gaps(

@@ -1,0 +1,226 @@
+"""Deleted files that real processes hold: whole, once each, with their process, and nothing that must not be opened."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hozen_agent.leads import MAX_HOLDERS, Holder, Leads
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any as Shown  # conftest.Shown: tests are no package
+
+SLEEP = Path("/bin/sleep").read_bytes()
+START = """
+import shutil, threading
+def held(path, data=b"", then=lambda fd: None):
+    def action():
+        fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        os.write(fd, data); then(fd)
+        os.unlink(path)
+        open("ready-" + os.path.basename(path), "w").close()
+        signal.pause()
+    pid = child(action); wait_for("ready-" + os.path.basename(path)); return pid
+"""
+DEEP = """
+from hozen_agent.artifacts import processes, recovered
+def both(ctx):
+    for attempt in processes.collect(ctx):
+        for piece in attempt.data or ():
+            pass
+    show(recovered.collect(ctx))
+"""
+BOTH = DEEP + "both(context())\n"
+ALONE = "from hozen_agent.artifacts import recovered\nshow(recovered.collect(context()))\n"
+
+
+def by_target(attempts: list[Shown]) -> dict[str, Shown]:
+    return {os.path.basename(a.target).split(" (")[0]: a for a in attempts if a.target}
+
+
+@pytest.mark.parametrize("collect", [BOTH, ALONE])
+def test_deleted_and_memory_only_programs_and_open_logs_come_back_whole(
+    collected: Callable[..., list[Shown]], collect: str
+) -> None:
+    attempts = collected(
+        START + "log = held('evil.log', b'line\\n' * 8800)\n"
+        "def memory():\n"
+        "    fd = os.memfd_create('kdmflush'); os.write(fd, open('/bin/sleep', 'rb').read())\n"
+        "    os.execve(fd, ['mem', '60'], {})\n"
+        "shutil.copy('/bin/sleep', 'gone'); shutil.copy('/bin/sleep', 'kept (deleted)')\n"
+        "gone = child(lambda: os.execv('./gone', ['gone', '60']))\n"
+        "kept = child(lambda: os.execv('./kept (deleted)', ['kept', '60']))\n"
+        "mem = child(memory); time.sleep(0.3); os.unlink('gone')\n" + collect
+    )
+    found = by_target(attempts)
+    assert set(found) == {"evil.log", "gone", "memfd:kdmflush"}
+    assert found["evil.log"].data == b"line\n" * 8800
+    assert found["gone"].data == found["memfd:kdmflush"].data == SLEEP
+    assert found["gone"].source == f"/proc/{found['gone'].process[0]}/exe"
+    assert found["evil.log"].source.endswith("/fd/" + found["evil.log"].source.rsplit("/", 1)[1])
+    lines = {line["source"]: line for line in attempts[-1].records()}
+    assert len(lines) == 3
+    line = lines[found["evil.log"].source]
+    assert (line["what"], line["size"], line["withheld"]) == ("open_file", "44000", None)
+    holder = next(h for h in line["holders"] if h["pid"] == found["evil.log"].process[0])
+    assert holder["start_ticks"] == str(found["evil.log"].process[1])
+    assert attempts[-1].derived_from == [a.tag for a in attempts[:-1]]
+
+
+def test_a_file_that_many_processes_hold_is_read_once(
+    collected: Callable[..., list[Shown]],
+) -> None:
+    attempts = collected(
+        START + "fd = os.open('shared', os.O_RDWR | os.O_CREAT); os.write(fd, b'x' * 100)\n"
+        "os.unlink('shared'); twice = os.dup(fd)\n"
+        "pids = [child(signal.pause) for _ in range(3)]\n" + BOTH
+    )
+    assert [a.target.rsplit("/", 1)[-1] for a in attempts if a.target] == ["shared (deleted)"]
+    (line,) = attempts[-1].records()
+    assert len(line["holders"]) == 8
+
+
+def test_a_deleted_library_comes_from_the_memory_map(
+    collected: Callable[..., list[Shown]],
+) -> None:
+    attempts = collected(
+        START + "import mmap\n"
+        "def action():\n"
+        "    fd = os.open('lib.so', os.O_RDWR | os.O_CREAT); os.write(fd, b'L' * 9000)\n"
+        "    m = mmap.mmap(fd, 0, prot=mmap.PROT_READ, flags=mmap.MAP_PRIVATE)\n"
+        "    os.close(fd); os.unlink('lib.so')\n"
+        "    shared = mmap.mmap(-1, 4096)\n"  # /dev/zero (deleted): memory, no file
+        "    open('ready', 'w').close(); signal.pause()\n"
+        "child(action); wait_for('ready')\n" + BOTH
+    )
+    found = by_target(attempts)
+    # mmap keeps a duplicate of the descriptor, so that the file is found on both ways and read once
+    assert set(found) == {"lib.so"}
+    assert found["lib.so"].data == b"L" * 9000
+    assert any("map_files/" in h["through"] for h in attempts[-1].records()[0]["holders"])
+
+
+def test_special_files_are_never_opened(collected: Callable[..., list[Shown]]) -> None:
+    attempts = collected(
+        START + "os.mkfifo('pipe'); fd = os.open('pipe', os.O_RDWR); os.unlink('pipe')\n"
+        "s = socket.socket(socket.AF_UNIX); s.bind('sock'); os.unlink('sock')\n"
+        "os.mkdir('dir'); d = os.open('dir', os.O_RDONLY); os.rmdir('dir')\n" + BOTH
+    )
+    assert [a for a in attempts if a.target] == []
+
+
+def test_a_huge_sparse_file_costs_its_data_and_a_limit_names_its_ranges(
+    collected: Callable[..., list[Shown]],
+) -> None:
+    attempts = collected(
+        START + "held('sparse', b'begin', lambda fd: os.pwrite(fd, b'end', 1 << 40))\n"
+        "held('long.log', b'', lambda fd: os.write(fd, b'old' * 100000 + b'new' * 100000))\n"
+        "held('text', b'short')\n" + DEEP + "ctx = context()\n"
+        "ctx.room = lambda artifact: 300000\n"
+        "both(ctx)\n"
+    )
+    found = by_target(attempts)
+    sparse, log = found["sparse"], found["long.log"]
+    assert sparse.holes
+    assert len(sparse.data or b"") < 100_000
+    with tarfile.open(fileobj=io.BytesIO(sparse.data or b"")) as tar:
+        assert [member.size for member in tar] == [(1 << 40) + 3]
+    assert log.data == b"new" * 100000
+    assert log.failure == ["truncated", "bytes 0 to 300000 of 600000 are left out by the limit"]
+    first = next(a.target for a in attempts if a.target)
+    assert first.endswith("text (deleted)")  # small ones first
+
+
+def test_secrets_stay_out_by_name_and_by_content(collected: Callable[..., list[Shown]]) -> None:
+    attempts = collected(
+        START + "os.makedirs('.ssh')\n"
+        "held('.ssh/id_rsa', b'PLANT47'); held('shadow', b'root:PLANT47:1:::::')\n"
+        "held('notes', b'-----BEGIN OPENSSH PRIVATE KEY-----\\nPLANT47')\n"
+        "held('passwd', b'root:$6$abc$PLANT47PLANT47:0:0::/:/bin/sh\\n')\n" + BOTH
+    )
+    found = by_target(attempts)
+    assert b"PLANT47" not in b"".join(a.data or b"" for a in attempts)
+    assert (found["id_rsa"].withheld, found["shadow"].withheld) == ("private_key", "password_hash")
+    assert found["notes"].withheld == "private_key"
+    assert found["id_rsa"].outcome == "captured"
+    assert found["id_rsa"].kind == "metadata"
+    assert b"root:[set]:0:0" in (found["passwd"].data or b"")
+
+
+def test_a_process_that_is_gone_or_another_is_missing(
+    collected: Callable[..., list[Shown]],
+) -> None:
+    attempts = collected(
+        START + DEEP + "pid = held('evil.log', b'x' * 10)\n"
+        "ctx = context()\n"
+        "for attempt in processes.collect(ctx): pass\n"
+        "os.kill(pid, 9); os.waitpid(pid, 0)\n"
+        "open('/proc/sys/kernel/ns_last_pid', 'w').write(str(pid - 1))\n"
+        "assert child(lambda: (os.open('/dev/null', 0), signal.pause())) == pid\n"  # the same number
+        "show(recovered.collect(ctx))\n"
+    )
+    (only,) = [a for a in attempts if a.target]
+    assert only.outcome == "missing"
+    assert only.data is None
+    assert "another" in only.reason
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system")
+def test_an_open_file_of_a_hung_file_system_is_named_and_not_opened(
+    collected: Callable[..., list[Shown]],
+) -> None:
+    support = Path(__file__).resolve().parents[1] / "support/hung_fuse.py"
+    attempts = collected(
+        START + "os.mkdir('dead')\n"
+        f"fuse = subprocess.Popen([sys.executable, {str(support)!r}, 'dead', 'ready'])\n"
+        "wait_for('ready'); time.sleep(0.1)\n"
+        "assert open('ready').read() == 'mounted'\n"
+        "held('fine', b'fine')\n"
+        # An O_PATH descriptor of its root; what matters is that nothing asks the file system anything.
+        "fd = os.open('dead', os.O_PATH)\n" + DEEP + "ctx = context()\n"
+        "from hozen_agent.leads import Holder\n"
+        "for a in processes.collect(ctx): pass\n"
+        "from hozen_agent import procparse\n"
+        "start = procparse.parse_stat(open('/proc/self/stat', 'rb').read()).start_ticks\n"
+        "ctx.leads.descriptor(Holder(os.getpid(), start, b'fd/%d' % fd), b'/dead/x (deleted)', b'')\n"
+        "begun = time.monotonic(); show(recovered.collect(ctx))\n"
+        "assert time.monotonic() - begun < 5\n"
+        "subprocess.run(['umount', '-l', 'dead'])\n"
+        "fuse.kill()\n",
+    )
+    assert "fine" in by_target(attempts)
+    assert all("dead" not in (a.target or "") or a.outcome == "failed" for a in attempts)
+
+
+def test_leads_are_bounded_and_the_rest_is_counted() -> None:
+    leads = Leads()
+    for number in range(20_000):
+        leads.descriptor(Holder(1, 1, b"fd/%d" % number), b"/x (deleted)", b"")
+    for pid in range(100):
+        leads.program(Holder(pid, 1, b"exe"), b"/y (deleted)", (1, 1))
+    assert len(list(leads)) == 16_384
+    assert leads.left_out == 20_000 - 16_384 + 100
+    shared = Leads()
+    for pid in range(100):
+        shared.program(Holder(pid, 1, b"exe"), b"/y (deleted)", (1, 1))
+    (lead,) = shared
+    assert (len(lead.holders), lead.more) == (MAX_HOLDERS, 100 - MAX_HOLDERS)
+
+
+def test_what_only_looks_like_a_deleted_file_is_no_lead() -> None:
+    leads = Leads()
+    for target in (b"/SYSV00000000 (deleted)", b"/dev/zero (deleted)", b"/[aio] (deleted)", b"/x"):
+        leads.descriptor(Holder(1, 1, b"fd/1"), target, b"")
+    leads.mapped(
+        1, 1, b"00400000-00401000 r-xp 00000000 08:01 0 /x (deleted)\nnonsense (deleted)\n"
+    )
+    assert list(leads) == []
+    leads.mapped(1, 1, b"00400000-00401000 r-xp 00000000 08:01 7     /a\\012b (deleted)\n")
+    (lead,) = leads
+    assert (lead.target, lead.holders[0].name) == (b"/a\nb (deleted)", b"map_files/400000-401000")
