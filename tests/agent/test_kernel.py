@@ -97,7 +97,7 @@ kernel.read_entries = with_secret
 show(kernel.collect(context()))
 """
     )
-    raw, parsed = attempts
+    raw, parsed, *_ = attempts
     assert b"Zq7pl4nt9" not in (raw.data or b"") + (parsed.data or b"")
     assert b"Zq7pl4nt9" in (raw.unredacted or b"")
     assert sum(raw.redacted.values()) == 2

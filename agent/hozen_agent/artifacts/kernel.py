@@ -31,7 +31,8 @@ _PROC = (
 _MOUNTS = b"mountinfo mounts mountstats".split()
 _SYS = (
     b"kernel/security/lockdown", b"kernel/security/lsm", b"kernel/security/apparmor/profiles", b"fs/selinux/policyvers",
-    b"kernel/security/integrity/ima/policy", b"kernel/security/integrity/ima/violations", b"fs/smackfs/ambient", b"kernel/kexec_loaded", b"kernel/kexec_crash_loaded",
+    b"kernel/security/integrity/ima/policy", b"kernel/security/integrity/ima/violations", b"fs/smackfs/ambient",
+    b"kernel/kexec_loaded", b"kernel/kexec_crash_loaded",
     b"kernel/uevent_helper", b"kernel/notes", b"kernel/profiling", b"kernel/vmcoreinfo", b"fs/selinux/enforce",
     b"module/apparmor/parameters/enabled", b"power/state", b"firmware/efi/fw_platform_size", b"hypervisor/type",
 )  # fmt: skip
