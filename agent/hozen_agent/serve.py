@@ -1,6 +1,7 @@
 """What a worker process does all its life: take requests from the pipe, answer into the ring.
 
-Request: length (u32), then kind (u8), flags (u8), a number (u64), then paths or patterns, each ended by NUL.
+Request: length (u32), then kind (u8), flags (u8), a number (u64), then paths or patterns, each ended by NUL. Of a job
+the flags are its number, the names its parameters as JSON and its path.
 """
 
 from __future__ import annotations
@@ -13,15 +14,17 @@ from typing import TYPE_CHECKING, Final
 
 from hozen_agent import walk
 from hozen_agent.endings import Fields
+from hozen_agent.jobwork import work
 from hozen_agent.procworker import ProcessWorker
 from hozen_agent.ring import Kind, Producer
 
 if TYPE_CHECKING:
+    from hozen_agent.netserve import NetServer
     from hozen_agent.safeopen import Opener
 
 LENGTH: Final = struct.Struct("<I")
 REQUEST: Final = struct.Struct("<BBQ")
-FILES, WALK, HELD, HASHED, CORE = 1, 2, 5, 6, 7
+FILES, WALK, NET, JOB, HELD, HASHED, CORE = 1, 2, 3, 4, 5, 6, 7
 NEWEST, METADATA, AGING, PASSWD = 1, 2, 4, 8
 _PATHS_AT_ONCE: Final = 16 << 10
 _PATHS_UNSENT: Final = 64 << 10
@@ -48,6 +51,7 @@ def _read_exactly(fd: int, size: int) -> bytes:
 def serve(requests: int, opener: Opener, out: Producer, *, proc: int) -> None:
     """Return when the supervisor has closed the pipe; every request before was answered."""
     files = ProcessWorker(opener, out, proc)
+    net: NetServer | None = None
     waiting = select.poll()
     waiting.register(requests, select.POLLIN)
     while True:
@@ -69,10 +73,22 @@ def serve(requests: int, opener: Opener, out: Producer, *, proc: int) -> None:
             )
             for path in names:
                 files.item(path, max_bytes=number, newest=newest, metadata=metadata, fields=fields)
+        elif kind == NET:
+            net = net or _net_server(opener, out, proc)
+            net.answer(names, seconds=number / 1000)
+        elif kind == JOB:
+            work(opener, out, flags, names)
         elif kind in {HELD, HASHED, CORE}:
             _of_processes(files, kind, names, max_bytes=number, newest=bool(flags & NEWEST))
         else:
             _Found(out, timed=bool(flags & NEWEST)).walk(opener, names, seconds=number / 1000)
+
+
+def _net_server(opener: Opener, out: Producer, proc: int) -> NetServer:
+    """Only a worker that is asked about networks pays for the code."""
+    from hozen_agent.netserve import NetServer
+
+    return NetServer(proc, opener.root, out)
 
 
 def _of_processes(

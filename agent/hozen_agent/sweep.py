@@ -248,7 +248,7 @@ class _Run:
         return sleeps
 
     def _descriptors(self, name: bytes, at: int) -> None:
-        """Enter the links of sockets and of deleted or memory-only files; the deep pass has all of them."""
+        """Enter the links of sockets, network namespaces and deleted or memory-only files; the deep pass has all."""
         try:
             directory = os.open(b"fd", _DIRECTORY, dir_fd=at)
         except OSError as error:
@@ -266,7 +266,7 @@ class _Run:
                 except OSError as error:
                     self.fail(name + b"/" + raw, error.errno or 0)
                     continue
-                if target.startswith(b"socket:") or target.endswith(b" (deleted)"):
+                if target.startswith((b"socket:", b"net:[")) or target.endswith(b" (deleted)"):
                     self._entries.tail.append((name + b"/" + raw, LINK, target, 0))
         except OSError as error:
             self.fail(name, error.errno or 0)

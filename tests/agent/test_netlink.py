@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hozen_agent import netlink, netrecords
-from hozen_agent.netlink import DUMPS, attributes, messages
+from hozen_agent import netasks, netrecords
+from hozen_agent.netlink import attributes, messages
 from hozen_hashes.jsonl import dump_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-BY_NAME = {table.name: table for table in DUMPS}
+BY_NAME = {one.name: one for one in netasks.INTERFACES}
 
 
 def attribute(kind: int, value: bytes) -> bytes:
@@ -32,6 +32,27 @@ def message(kind: int, payload: bytes, flags: int = 2) -> bytes:
     )
 
 
+@st.composite
+def trees(draw: st.DrawFn) -> bytes:
+    """Bytes, sometimes made of attributes within attributes, with any number in their head."""
+    if draw(st.booleans()):
+        return draw(st.binary(max_size=120))
+    fixed = draw(st.sampled_from([4, 8, 12, 16, 20, 168, 224]))
+    leaf = st.builds(attribute, st.integers(1, 60), st.binary(max_size=40))
+    nested = st.recursive(
+        leaf,
+        lambda inner: st.builds(
+            lambda kind, parts: attribute(kind, b"".join(parts)),
+            st.integers(1, 60),
+            st.lists(inner, max_size=4),
+        ),
+        max_leaves=8,
+    )
+    return draw(st.binary(min_size=fixed, max_size=fixed)) + b"".join(
+        draw(st.lists(nested, max_size=6))
+    )
+
+
 def test_a_multipath_route_keeps_every_hop() -> None:
     hops = b"".join(
         struct.pack("=HBBi", 16, 0, weight, 2) + attribute(5, bytes((192, 0, 2, last)))
@@ -43,7 +64,7 @@ def test_a_multipath_route_keeps_every_hop() -> None:
         + attribute(15, struct.pack("=I", 1077))
         + attribute(9, hops)
     )
-    (row,) = netrecords.records(BY_NAME["route"], message(24, payload) + message(3, bytes(4)))
+    (row,) = netrecords.records(BY_NAME["route"], [message(24, payload) + message(3, bytes(4))])
     assert row["destination"] == "203.0.113.0/24"
     assert row["table"] == "1077"
     hops_back: Any = row["multipath"]
@@ -53,13 +74,13 @@ def test_a_multipath_route_keeps_every_hop() -> None:
 def test_an_ipv4_route_through_an_ipv6_gateway_has_its_gateway() -> None:
     payload = struct.pack("=BBBBBBBBI", 2, 0, 0, 0, 254, 4, 0, 1, 0)
     payload += attribute(18, struct.pack("=H", 10) + bytes.fromhex("20010db8" + "0" * 22 + "01"))
-    (row,) = netrecords.records(BY_NAME["route"], message(24, payload))
+    (row,) = netrecords.records(BY_NAME["route"], [message(24, payload)])
     assert row["gateway"] == "2001:db8::1"
     assert row["destination"] == "0.0.0.0/0"
 
 
 def test_a_message_too_short_for_its_fixed_part_is_kept_as_it_is() -> None:
-    (row,) = netrecords.records(BY_NAME["link"], message(16, b"abc"))
+    (row,) = netrecords.records(BY_NAME["link"], [message(16, b"abc")])
     assert row["unparsed"] == "616263"
 
 
@@ -70,13 +91,21 @@ def test_an_attribute_that_does_not_fit_ends_the_list() -> None:
 
 
 @given(
-    st.sampled_from(DUMPS), st.lists(st.binary(max_size=120), max_size=4), st.binary(max_size=40)
+    st.sampled_from(netasks.INTERFACES),
+    st.lists(trees(), max_size=4),
+    st.binary(max_size=40),
 )
 def test_any_bytes_of_the_kernel_give_records_that_can_be_written(
-    table: netlink.Dump, payloads: list[bytes], rest: bytes
+    one: netasks.Ask, payloads: list[bytes], rest: bytes
 ) -> None:
-    raw = b"".join(message(table.request - 2, payload) for payload in payloads) + rest
-    for row in netrecords.records(table, raw):
+    raw = b"".join(message(max(one.reply, 16), payload) for payload in payloads) + rest
+    learnt = netasks.Learnt()
+    learnt.learn(one, raw)
+    for question in netasks.INTERFACES:
+        for kind, body in learnt.questions(question):
+            assert kind >= 16
+            assert len(body) < 4096
+    for row in netrecords.records(one, [raw]):
         dump_line(row)
 
 
@@ -102,8 +131,11 @@ for command in (
         print("null")
         raise SystemExit
     assert not done.returncode, (command, done.stderr)
-from hozen_agent import netlink, netrecords
-ours = {t.name: list(netrecords.records(t, netlink.dump(t)[0])) for t in netlink.DUMPS}
+from hozen_agent import netasks, netlink, netrecords
+def dump(one):
+    return list(netlink.exchange(0, netlink.request(one.request, one.body, 1)))
+plain = [one for one in netasks.INTERFACES if one.protocol == 0]
+ours = {one.name: list(netrecords.records(one, dump(one))) for one in plain}
 def ip(*words):
     return json.loads(subprocess.run(["ip", "-json", *words], capture_output=True, text=True, check=True).stdout)
 theirs = {"ip link": ip("link"), "ip route": ip("route", "show", "table", "all"), "ip rule": ip("rule")}

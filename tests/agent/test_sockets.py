@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hozen_agent.artifacts.sockets import socket_records
+from hozen_agent.socketrecords import socket_records
 from hozen_agent.sockettables import parse_table
 from hozen_agent.sweep import NET_TABLES, Sweep
 
@@ -148,7 +148,8 @@ from hozen_agent.artifacts.sockets import collect
 show(collect(ctx))
 """
     )
-    raw, parsed = attempts
+    raw, spaces, parsed = attempts
+    assert sum(row["processes"] for row in spaces.records()) == 2  # ours and the child
     assert parsed.derived_from == ["sweep", "sockets-raw"]
     found = parsed.records()
     listeners = {
@@ -167,6 +168,7 @@ show(collect(ctx))
     )  # and the child
     (packet,) = [r for r in found if r["proto"] == "packet"]
     assert packet["holders"]
+    assert all(h["start_ticks"].isdigit() for r in found for h in r["holders"])
     with tarfile.open(fileobj=io.BytesIO(raw.data or b"")) as tar:
         names = tar.getnames()
     assert sum(name.endswith("/net/tcp") for name in names) == 2

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hozen_agent import netlink, netrecords
 from hozen_agent.artifacts.registry import artifact
 from hozen_agent.clock import now
 from hozen_agent.context import FileRequest
 from hozen_agent.entries import read_entries
 from hozen_agent.items import Attempt, Outcome
-from hozen_agent.recorder import outcome_of
 from hozen_agent.sweep import FILE, LINK
 from hozen_agent.ustar import tar_stream
 from hozen_hashes.jsonl import dump_line
@@ -45,55 +43,22 @@ _FILES = (
     reads=("netlink:route", "/proc/PID/net/*", *(path.decode() for path in _FILES)),
 )
 def collect(ctx: Context) -> Iterator[Attempt]:
-    """Yield each netlink table raw and parsed, the tables of each namespace as text, then the files."""
-    for table in netlink.DUMPS:
-        yield from _dumped(table)
+    """Yield the netlink dialogue of each namespace and its records, the tables as text, then the files."""
+    from hozen_agent.netasks import INTERFACES
+    from hozen_agent.netattempts import namespace
+    from hozen_agent.netrecords import records
+    from hozen_agent.netspaces import Spaces
+
+    spaces = Spaces(ctx.sweep, ctx.proc)
+    refused: set[str] = set()
+    for space in spaces.by_inode.values() or (None,):
+        yield from namespace(ctx, _NAME, space, INTERFACES, parse=records, refused=refused)
     yield _namespaces(ctx)
     yield from _second_source(ctx)
     requests = (
         FileRequest(artifact=_NAME, path=path, ext="txt", max_bytes=16 << 20) for path in _FILES
     )
     yield from ctx.files(requests)
-
-
-def _dumped(table: netlink.Dump) -> Iterator[Attempt]:
-    source = f"netlink:{table.name}".encode()
-    started = now()
-    try:
-        raw, whole = netlink.dump(table)
-    except OSError as error:
-        outcome, reason = outcome_of(error)
-        yield Attempt(
-            artifact=_NAME, source=source, method="netlink", kind="snapshot", personal="personal",
-            outcome=Outcome.FAILED if outcome is Outcome.MISSING else outcome, reason=reason, started=started,
-        )  # fmt: skip
-        return
-    tag = f"netlink-{table.name}"
-    yield Attempt(
-        artifact=_NAME,
-        source=source,
-        method="netlink",
-        kind="snapshot",
-        personal="personal",
-        ext="nl",
-        outcome=None if whole else Outcome.TRUNCATED,
-        reason=""
-        if whole
-        else "the table changed in each of three readings; an entry may be missing or twice",
-        data=(raw,),
-        started=started,
-        ended=now(),
-        tag=tag,
-    )
-    yield Attempt(
-        artifact=_NAME,
-        source=source,
-        method="derived",
-        personal="personal",
-        ext="jsonl",
-        data=map(dump_line, netrecords.records(table, raw)),
-        derived_from=(tag,),
-    )
 
 
 def _namespaces(ctx: Context) -> Attempt:
