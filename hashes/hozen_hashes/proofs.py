@@ -16,6 +16,8 @@ MAX_FILES: Final = 4096
 _ENDINGS: Final = re.compile(r"\.zip(\.age)?(\.[0-9]{3})?\Z")
 _CUSTODY: Final = re.compile(r"[0-9]{6}\.(json|p7s)")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_STAMP: Final = re.compile(r"[0-9]{4}-[a-z0-9.-]{1,40}\.tsr")
+MAX_STAMPS: Final = 256
 _OPERATOR: Final = re.compile(r"operator\.p7s|statement\.txt")
 
 
@@ -60,6 +62,20 @@ def read_attachments(proofs: Path) -> dict[str, str]:
 def read_operator(proofs: Path) -> dict[str, bytes]:
     """Return the operator's statement and signature by name; nothing when there are none."""
     return _read(proofs, _OPERATOR) if proofs.is_dir() else {}
+
+
+def read_timestamps(proofs: Path) -> dict[str, bytes]:
+    """Return the raw replies of time-stamping authorities by file name; nothing when there are none.
+
+    Raises:
+        UsageError: they cannot be read.
+        LimitError: there are more than 256, or one is larger than 1 MiB.
+    """
+    folder = proofs / "timestamps"
+    found = _read(folder, _STAMP) if folder.is_dir() else {}
+    if len(found) > MAX_STAMPS:
+        raise LimitError(f"{folder}: more than {MAX_STAMPS} time stamps")
+    return found
 
 
 def _read(folder: Path, wanted: re.Pattern[str]) -> dict[str, bytes]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from hozen_hashes.agekeys import Identity
     from hozen_hashes.note import VerifierKey
+    from hozen_hashes.verify.tiers import TsaList
 
 _MAX_FILE = 1 << 20
 _SEAL = re.compile(r"[0-9a-f]{64}")
@@ -58,6 +59,13 @@ def log_keys(files: Iterable[str]) -> tuple[VerifierKey, ...]:
     from hozen_hashes.note import parse_vkey
 
     return tuple(parse_vkey(read_file(file, what="log key").rstrip(b"\r\n")) for file in files)
+
+
+def tsa_list(file: str | None) -> TsaList | None:
+    """Return the list of time-stamping authorities, or None when none was named."""
+    from hozen_hashes.verify.tiers import read_tsa_list
+
+    return None if file is None else read_tsa_list(read_file(file, what="TSA list"))
 
 
 def age_identities(files: Iterable[str]) -> tuple[Identity, ...]:

@@ -23,3 +23,16 @@ at = click.option(
     metavar="TIME",
     help="Judge certificates as of TIME (RFC 3339, or seconds since 1970); default: now.",
 )
+tsa_root = click.option(
+    "--tsa-root",
+    "tsa_root_files",
+    multiple=True,
+    metavar="PEM",
+    help="Root certificate of a time-stamping authority, obtained by another way; may be repeated.",
+)
+tsa_list = click.option(
+    "--tsa-list",
+    "tsa_list_file",
+    metavar="FILE",
+    help="Dated list that says of which tier an authority is (docs/format/timestamp-v1.md).",
+)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hozen_hashes.agekeys import Identity
     from hozen_hashes.note import VerifierKey
     from hozen_hashes.verify import VerificationReport
+    from hozen_hashes.verify.tiers import TsaList
 
 _MISMATCH = 1
 
@@ -37,6 +38,8 @@ class Request:
     operator_expected: bool
     identities: tuple[Identity, ...]
     at: datetime
+    tsa_roots: tuple[x509.Certificate, ...] = ()
+    tsa_list: TsaList | None = None
 
 
 @click.command(epilog=cli.exit_status(0, 1, 2, 64, 65))
@@ -60,6 +63,8 @@ class Request:
 @click.option(
     "--operator", "operator_expected", is_flag=True, help="An operator signature must be there."
 )
+@options.tsa_root
+@options.tsa_list
 @options.identity
 @options.at
 @cli.json_option
@@ -71,6 +76,8 @@ def verify(
     receipt: str | None,
     seal: str | None,
     operator_expected: bool,
+    tsa_root_files: tuple[str, ...],
+    tsa_list_file: str | None,
     identity_files: tuple[str, ...],
     at: str | None,
     as_json: bool,
@@ -98,6 +105,8 @@ def verify(
         operator_expected=operator_expected,
         identities=inputs.age_identities(identity_files),
         at=inputs.moment(at),
+        tsa_roots=inputs.roots(tsa_root_files),
+        tsa_list=inputs.tsa_list(tsa_list_file),
     )
     codes, documents = [], []
     for bundle in bundles:
@@ -155,6 +164,9 @@ def check(bundle: str, request: Request) -> VerificationReport:
         attachments={} if beside is None else proofs.read_attachments(beside),
         operator={} if beside is None else proofs.read_operator(beside),
         operator_expected=request.operator_expected,
+        timestamps={} if beside is None else proofs.read_timestamps(beside),
+        tsa_roots=request.tsa_roots,
+        tsa_list=request.tsa_list,
     )
     with open_bundle(bundle, stdin=sys.stdin.buffer, identities=request.identities) as opened:
         return run(opened, anchors=anchors, at=request.at)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from hozen_hashes.note import VerifierKey
+    from hozen_hashes.verify.tiers import TsaList
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +27,9 @@ class Anchors:
         attachments: SHA-256 of each file in `attachments/`, by its name.
         operator: `operator.p7s` and `statement.txt` by name.
         operator_expected: the operator's signature must be there (step 15).
+        timestamps: raw replies of time-stamping authorities by file name.
+        tsa_roots: roots of time-stamping authorities, their fingerprint compared by another way.
+        tsa_list: which authority is of which tier, as of a day; None: no tier is shown.
     """
 
     roots: tuple[x509.Certificate, ...] = ()
@@ -36,3 +40,6 @@ class Anchors:
     attachments: Mapping[str, str] = field(default_factory=dict)
     operator: Mapping[str, bytes] = field(default_factory=dict)
     operator_expected: bool = False
+    timestamps: Mapping[str, bytes] = field(default_factory=dict)
+    tsa_roots: tuple[x509.Certificate, ...] = ()
+    tsa_list: TsaList | None = None

@@ -16,6 +16,7 @@ from hozen_hashes.verify import (
     steps_outside,
     steps_people,
     steps_signature,
+    steps_time,
 )
 from hozen_hashes.verify.reading import MANIFEST, SEALED, SIGNATURE, Reading
 from hozen_hashes.verify.report import EXIT, Note, Result, StepResult, VerificationReport, Word
@@ -56,6 +57,7 @@ class _Judgement:
         self._journal = reading.journal.finish()
         self._seal = steps_signature.machine_seal(reading)
         self._receipted = steps_outside.receipt(reading, anchors, at)
+        self._stamped = steps_time.stamped(reading, anchors, at)
         self._operator = steps_people.operator(reading, anchors, self._moment())
         steps = self._all_steps() if reading.complete else self._first_step_only()
         self._steps = {one.number: one for one in steps}
@@ -70,7 +72,7 @@ class _Judgement:
             seal_given=self._anchors.seal is not None,
             anchor_mismatch=results[10] is Result.MISMATCH,
         )
-        moment = self._receipted.moment if reading.complete else None
+        moment = self._earliest() if reading.complete else None
         return VerificationReport(
             word=word,
             exit_code=EXIT[word],
@@ -109,7 +111,7 @@ class _Judgement:
             steps_signature.identity(signature, journal, self._anchors, self._moment()),
             steps_signature.start(signature, journal, reading),
             self._receipted.step,
-            steps_outside.time(self._receipted),
+            steps_time.time(self._receipted, self._stamped, self._anchors),
             steps_people.custody(reading, self._anchors),
             self._operator.step,
         ]
@@ -122,8 +124,13 @@ class _Judgement:
 
     def _moment(self) -> datetime:
         """Return when the signer's certificate must have been valid: when it was known to be used, else `at`."""
-        moment = self._receipted.moment
+        moment = self._earliest()
         return self._at if moment is None else datetime.fromtimestamp(moment // 10**9, UTC)
+
+    def _earliest(self) -> int | None:
+        """Return the earliest time, vouched for from outside, at which the machine seal existed."""
+        found = [one for one in (self._receipted.moment, self._stamped.moment) if one is not None]
+        return min(found, default=None)
 
     def _origin(self) -> tuple[Word, str]:
         """Return who: by root, receipt or operator; a contradiction of any of them is a mismatch."""

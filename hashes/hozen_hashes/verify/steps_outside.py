@@ -1,4 +1,4 @@
-"""Steps 12 to 15 of bundle-v1 §11: what others state about the bundle: receipt, time, custody, operator."""
+"""Step 12 of bundle-v1 §11: what the receipt of a collector states about the bundle."""
 
 from __future__ import annotations
 
@@ -82,13 +82,3 @@ def _judged(verified: VerifiedReceipt) -> Receipted:
         return Receipted(StepResult(12, Result.MATCH, (quarantined,)), moment=arrived, by=said.log)
     found = StepResult(12, Result.MATCH, (Note("receipt-holds", values),))
     return Receipted(found, vouched=True, moment=arrived, by=said.log)
-
-
-def time(receipted: Receipted) -> StepResult:
-    """Step 13: since when the bundle exists, vouched for from outside."""
-    if receipted.moment is None:
-        if receipted.step.result is Result.NOT_RUN:
-            return StepResult(13, Result.NOT_RUN, (Note("no-time"),))
-        return StepResult(13, Result.NOT_VERIFIABLE, (Note("no-time"),))
-    values = {"time": rfc3339(receipted.moment), "log": receipted.by}
-    return StepResult(13, Result.MATCH, (Note("existed", values),))
