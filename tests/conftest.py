@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 TOOLS = frozenset({
-    "7z", "age", "age-keygen", "bsdtar", "chromium", "faketime", "git", "ip", "openssl", "softhsm2-util", "ss",
+    "7z", "age", "age-keygen", "bsdtar", "chromium", "faketime", "gcc", "git", "ip", "openssl", "softhsm2-util", "ss",
     "strace", "unzip", "xxd", "zip",
 })  # fmt: skip
 # Tests whose scripts call a tool themselves, so that nothing is raised when it is missing.
