@@ -40,7 +40,10 @@ _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,99}\Z")
 _CLASS: Final = re.compile(r"\[[^\]/]*\]")
 _BARE: Final = re.compile(r"(?:(?<=/)|\A)\*\*(?=/|\Z)")
 # The generic homes are always searched, whatever /etc/passwd says or hides.
-_EVERY_HOME: Final = (b"/root", b"/home/*", b"/var/home/*", b"/export/home/*")
+_EVERY_HOME: Final = (
+    b"/root", b"/home/*", b"/var/home/*", b"/export/home/*", b"/usr/home/*", b"/srv/home/*", b"/var/lib/*",
+    b"/var/www",
+)  # fmt: skip
 _NO_HOMES: Final = frozenset(
     b"/ /bin /dev /dev/null /nonexistent /proc /run /sbin /sys /usr /usr/bin /usr/sbin /var /var/empty /etc /tmp"
     b" /var/run /usr/games /var/tmp /var/lib /var/spool".split()

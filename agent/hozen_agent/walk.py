@@ -187,7 +187,7 @@ class Walker:
         self._buffer = ctypes.create_string_buffer(1 << 15)
         self._address = ctypes.addressof(self._buffer)
         self._extra: list[bytes] = []
-        self._earlier: list[Pattern] = []
+        self._earlier: dict[bytes, list[Pattern]] = {}
         self._next: list[Pattern] = []
 
     def run(self, patterns: Iterable[bytes]) -> None:
@@ -201,7 +201,8 @@ class Walker:
             for _ in range(MAX_ROUNDS):
                 now, self._next = list(dict.fromkeys(self._next)), []
                 self._directory(root, b"", _spread(_at(pattern, 0) for pattern in now))
-                self._earlier += now
+                for pattern in now:  # by what they begin with: there can be thousands
+                    self._earlier.setdefault(pattern[0].name, []).append(pattern)
                 if not self._next:
                     break
             self._links()
@@ -223,8 +224,10 @@ class Walker:
                 self._hit(real, 0)
 
     def _hit(self, path: bytes, mtime: int) -> None:
-        if self._earlier and matches(self._earlier, path):
-            return  # found before, without a link on the way
+        if self._earlier:
+            first = path.split(b"/", 2)[1]
+            if matches((*self._earlier.get(first, ()), *self._earlier.get(b"", ())), path):
+                return  # found before, without a link on the way
         self._found += 1
         if self._found > self._bounds.found:
             raise _EnoughError(f"more than {self._bounds.found} paths")
@@ -239,8 +242,15 @@ class Walker:
             entries: Iterable[tuple[bytes, int]] = [(name, _UNKNOWN) for name in sorted(literal)]
         else:
             entries = self._listed(fd, path)
+        named: dict[bytes, list[_State]] = {}
+        others: list[_State] = []
+        for state in states:
+            part = state[0][state[1]]
+            plain = part.depth < 0 and part.glob is None
+            (named.setdefault(part.name, []) if plain else others).append(state)
         for name, kind in entries:
-            self._entry(fd, path + b"/" + name, name, kind, states, literal=name in literal)
+            here = [*named[name], *others] if name in named else others
+            self._entry(fd, path + b"/" + name, name, kind, here, literal=name in literal)
 
     def _entry(
         self, fd: int, path: bytes, name: bytes, kind: int, states: list[_State], *, literal: bool

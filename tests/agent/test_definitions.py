@@ -158,5 +158,6 @@ def test_a_home_pattern_is_looked_for_in_every_home() -> None:
     found = definitions.expand(["%%users.homedir%%/.bash_history", "/etc/x"], [b"/srv/u"])
     assert found == [
         b"/root/.bash_history", b"/home/*/.bash_history", b"/var/home/*/.bash_history",
-        b"/export/home/*/.bash_history", b"/srv/u/.bash_history", b"/etc/x",
+        b"/export/home/*/.bash_history", b"/usr/home/*/.bash_history", b"/srv/home/*/.bash_history",
+        b"/var/lib/*/.bash_history", b"/var/www/.bash_history", b"/srv/u/.bash_history", b"/etc/x",
     ]  # fmt: skip
