@@ -15,11 +15,14 @@ PLACES = [
     "/home/u/.config/autostart/b.desktop", "/etc/profile.d/p.sh", "/home/u/.bashrc", "/root/.profile",
     "/etc/update-motd.d/m",
     "/etc/pam.d/sshd", "/etc/ld.so.preload", "/etc/ld.so.conf.d/l.conf", "/etc/modprobe.d/m.conf",
-    "/usr/lib/x86_64-linux-gnu/security/pam_evil.so", "/etc/.git/hooks/post-commit", "/run/systemd/transient/t.service",
+    "/usr/lib/x86_64-linux-gnu/security/pam_evil.so", "/etc/.git/hooks/post-commit",
+    "/run/systemd/transient/t.service",
     "/etc/inetd.conf", "/etc/logrotate.d/l", "/usr/lib/systemd/system-sleep/z", "/usr/libexec/sudo/evil.so",
+
     "/usr/lib/python3/dist-packages/evil.pth", "/usr/local/lib/python3.11/dist-packages/sitecustomize.py",
     "/etc/initramfs-tools/hooks/h", "/usr/lib/dracut/modules.d/99evil/module-setup.sh", "/etc/pacman.d/hooks/p.hook",
-    "/etc/dnf/plugins/d.conf", "/etc/containers/systemd/q.container", "/etc/init/up.conf", "/etc/dbus-1/system.d/b.conf",
+    "/etc/dnf/plugins/d.conf", "/etc/containers/systemd/q.container", "/etc/init/up.conf",
+    "/etc/dbus-1/system.d/b.conf",
     "/var/lib/postgresql/.bashrc", "/etc/udev/rules.d/u.rules", "/home/u/.ssh/rc", "/etc/binfmt.d/e.conf",
     "/etc/apt/apt.conf.d/99hook", "/etc/NetworkManager/dispatcher.d/n", "/etc/bash.bashrc", "/root/.zshrc",
 ]  # fmt: skip
