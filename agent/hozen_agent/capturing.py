@@ -11,11 +11,12 @@ import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from hozen_agent import hardening, planning
+from hozen_agent import choice, hardening, planning
 from hozen_agent.artifacts.registry import CATALOGUE
 from hozen_agent.case import Asker, refuse
+from hozen_agent.circumstances import Between, point_out_reboot
 from hozen_agent.destination import Destination, open_destination
-from hozen_agent.guard import Guard, floor_of
+from hozen_agent.guard import Guard, floor_of, hold_memory
 from hozen_agent.medium import Medium
 from hozen_agent.session import Progress, Request, Session
 from hozen_agent.signers import choose_signer
@@ -34,17 +35,28 @@ if TYPE_CHECKING:
     from hozen_agent.opening import CollectorPort
     from hozen_agent.session import Result
     from hozen_agent.sweep import Sweep
+    from hozen_agent.window import Window
     from hozen_config.casefile import CaseFile
     from hozen_config.profile import Profile
     from hozen_hashes.age import Recipient
     from hozen_hashes.identity import Signer
 
 _ABORTED = 130
+_RECIPIENT = "add --recipient age1… ('hozen key new --age' makes one)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the person asked for; texts as typed."""
+    """What the person asked for; texts as typed.
+
+    Attributes:
+        packets: seconds of a window on the network's packets, whatever the profile has.
+        memory: also take the main memory.
+        memory_of: processes whose memory is wanted, as numbers or name patterns.
+        added, removed: artifacts chosen otherwise than the profile.
+        window: the span of time that is asked for.
+        shown: what was shown to the person before the start, for the journal.
+    """
 
     case: CaseFile
     profile: str
@@ -56,6 +68,27 @@ class Options:
     recipients: tuple[str, ...] = ()
     keep_originals: bool = False
     identity: str | None = None
+    packets: float | None = None
+    memory: bool = False
+    memory_of: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    window: Window | None = None
+    shown: tuple[str, ...] = ()
+
+    def choice(self) -> planning.Choice:
+        """Return what is asked for beside the profile."""
+        wanted = (
+            (self.packets is not None, choice.PACKETS),
+            (self.memory, choice.MEMORY),
+            (bool(self.memory_of), "process_memory"),
+        )
+        more = tuple(name for is_wanted, name in wanted if is_wanted)
+        return planning.Choice(
+            added=tuple(dict.fromkeys((*self.added, *more))),
+            removed=self.removed,
+            window=self.window,
+        )
 
 
 class Talk(Progress, Protocol):
@@ -70,6 +103,9 @@ class Talk(Progress, Protocol):
 
     def say(self, text: str) -> None:
         """Tell something about the work."""
+
+    def point_out(self, *, en: str, ja: str) -> None:
+        """Say it in the person's language, as a warning."""
 
     def interrupted(self) -> None:
         """Tell that the capture is being sealed; called from a signal handler."""
@@ -96,26 +132,40 @@ def prepare(options: Options, *, interactive: bool) -> Prepared:
     """
     planning.load_families()
     profile, digest = load_profile(options.profile, known=CATALOGUE)
-    if profile.requires_reason and not options.reason:
-        raise UsageError(f"profile {profile.name} needs a written reason", hint="add --reason TEXT")
-    if profile.requires_encryption and not options.recipients:
-        raise UsageError(
-            f"profile {profile.name} is only taken encrypted",
-            hint="add --recipient age1… ('hozen key new --age' makes one)",
-        )
-    if options.keep_originals and not options.recipients:
-        raise UsageError("originals are kept for a recipient only", hint="add --recipient age1…")
+    plan = planning.make_plan(profile, profile_sha256=digest, choice=options.choice())
+    _check_consent(profile, plan, options)
     missing = options.case.missing()
     if missing and not interactive:
         raise refuse(missing)
     return Prepared(
         profile=profile,
-        plan=planning.make_plan(
-            [a.name for a in profile.artifacts], profile=profile.name, profile_sha256=digest
-        ),
+        plan=plan,
         recipients=tuple(parse_recipient(text) for text in options.recipients),
         volume_size=parse_size(options.volume_size) if options.volume_size else None,
     )
+
+
+def _check_consent(profile: Profile, plan: planning.Plan, options: Options) -> None:
+    """What goes deep into people's data is only taken with a reason, and for a recipient (law P04, S13).
+
+    Raises:
+        UsageError: a reason or a recipient is missing.
+    """
+    deep = [n for n in plan.sensitive if n != choice.PACKETS or profile.packets.payload]
+    what = f"profile {profile.name}" if not deep else f"{', '.join(deep)}"
+    if (profile.requires_reason or deep) and not options.reason:
+        raise UsageError(f"{what}: a written reason is needed", hint="add --reason TEXT")
+    if options.recipients:
+        return
+    if profile.requires_encryption or deep:
+        raise UsageError(f"{what}: only taken encrypted", hint=_RECIPIENT)
+    if not profile.redaction:
+        raise UsageError(
+            f"profile {profile.name} switches redaction off and is only taken encrypted",
+            hint=_RECIPIENT,
+        )
+    if options.keep_originals:
+        raise UsageError("originals are kept for a recipient only", hint="add --recipient age1…")
 
 
 def capture_host(
@@ -140,23 +190,27 @@ def capture_host(
     """
     hardening.return_memory()
     ready = prepare(options, interactive=talk.interactive)
-    destination = open_destination(
-        options.out,
-        allow_local=options.allow_local,
-        volume_size=ready.volume_size,
-        floor=ready.profile.limits.free_space_floor,
-    )
+    destination = _destination(options, ready)
     hardening.survive_hangups()
     _warn(ready.profile, talk)
-    with Surroundings(proc=proc, sweep=sweep, redact=ready.profile.redaction) as around:
-        remarks = [*around.notes, *hardening.harden()]
+    window = choice.window(ready.profile, ready.plan, seconds=options.packets)
+    granted: dict[str, object] = {}
+    problems = hold_memory(ready.profile, granted)
+    with Surroundings(
+        proc=proc, sweep=sweep, redact=ready.profile.redaction, window=window
+    ) as around:
+        remarks = [*around.notes, *problems, *hardening.harden(), *options.shown]
         signer = choose_signer(options.identity, ask=talk.secret, enrolled=enrolled)
         asker = Asker(options.case, talk.ask) if options.case.missing() else None
         collector, not_reached = _reach(connect)
         bundle_id = new_bundle_id(os.uname().nodename, sweep.started[0], os.urandom(4).hex())
         medium = Medium(destination, bundle_id, recipients=ready.recipients)
         guard = _guard(ready.profile, medium, destination)
+        guard.obtained.update(granted)
         _install_signals(guard, talk)
+        between = Between(
+            ready.profile, destination, talk=talk, case=options.case, began=guard.began
+        )
         session = Session(
             _request(
                 options,
@@ -172,17 +226,41 @@ def capture_host(
             guard=guard,
             collector=collector,
             progress=talk,
+            between=between,
+            readers=lambda: around.pids,
         )
-        session.open()
-        session.collect(around.context(session))
+        _begin(session, medium)
+        point_out_reboot(session.host, talk=talk, note=session.note)
+        around.watch(choice.comments(bundle_id, ready.plan, options.case))
+        session.collect(around.context(session, memory_of=options.memory_of))
+        around.rest()
         return session.seal(around.footprint())
+
+
+def _begin(session: Session, medium: Medium) -> None:
+    """Open the session; when that fails, no empty files stay on the medium."""
+    try:
+        session.open()
+    except BaseException:
+        if not session.begun:
+            medium.withdraw()
+        raise
+
+
+def _destination(options: Options, ready: Prepared) -> Destination:
+    return open_destination(
+        options.out,
+        allow_local=options.allow_local,
+        volume_size=ready.volume_size,
+        floor=ready.profile.limits.free_space_floor,
+    )
 
 
 def _warn(profile: Profile, talk: Talk) -> None:
     """Say what a profile of somebody's own gives up."""
     if not profile.redaction:
         talk.say(
-            "warning: the profile switches redaction off: secrets on command lines are stored in clear"
+            "warning: the profile switches redaction off: secrets on command lines are stored as they are"
         )
 
 
@@ -220,6 +298,7 @@ def _request(
         redaction=around.redaction(),
         originals=ready.recipients if options.keep_originals else (),
         not_reached=not_reached,
+        isolation=ready.profile.isolation,
     )
 
 

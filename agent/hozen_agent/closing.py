@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hozen_agent import host
 from hozen_agent.case import case_json
-from hozen_config.profile import ArtifactLimits
+from hozen_agent.planning import limits_json
 from hozen_hashes import __version__
 from hozen_hashes.names import rfc3339
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from hozen_agent.planning import Plan
     from hozen_agent.recorder import Tally
     from hozen_config.casefile import CaseFile
-    from hozen_config.profile import Profile
     from hozen_hashes.writer import BundleWriter
 
 
@@ -107,32 +106,14 @@ def bundle_json(facts: Facts, writer: BundleWriter) -> dict[str, object]:
 
 
 def _limits(guard: Guard) -> dict[str, object]:
-    """Return the bounds that held."""
-    profile, limits = guard.profile, guard.profile.limits
+    """Return the bounds that held, and what the system granted of them."""
+    profile = guard.profile
     return {
-        "deadline_seconds": limits.deadline,
-        "total_bytes": str(limits.total),
-        "family_bytes": str(limits.family),
-        "item_bytes": str(limits.item),
+        **limits_json(profile),
         "free_space_floor": str(guard.floor),
-        "nice": limits.nice,
-        "io_class": limits.io_class,
         "epoch_seconds": profile.epoch.seconds,
         "epoch_bytes": str(profile.epoch.bytes),
-        "artifacts": _own_limits(profile),
-    }
-
-
-def _own_limits(profile: Profile) -> dict[str, object]:
-    """Return what the profile says otherwise of single artifacts: the bundle holds its hash, not its text."""
-    return {
-        one.name: {
-            "item_bytes": None if one.limits.item is None else str(one.limits.item),
-            "family_bytes": None if one.limits.family is None else str(one.limits.family),
-            "deadline_seconds": one.limits.deadline,
-        }
-        for one in profile.artifacts
-        if one.limits != ArtifactLimits()
+        "obtained": guard.obtained,
     }
 
 

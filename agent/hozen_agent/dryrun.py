@@ -1,10 +1,15 @@
-"""What a file artifact would ask for, without reading it (law B12): its requests are noted instead of answered."""
+"""What a file artifact would ask for, and how much it would be, without reading it (law B12).
+
+Its requests are noted instead of answered. Sizes are those of stat, asked through the same helpers that cannot hang;
+procfs and `/` are not even open here, so that an artifact that reads by itself reads nothing.
+"""
 
 from __future__ import annotations
 
-import os
+import time
+from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from hozen_agent import view
 from hozen_agent.context import Context
@@ -21,38 +26,103 @@ if TYPE_CHECKING:
     from hozen_agent.artifacts.registry import Artifact
     from hozen_agent.context import FileRequest
     from hozen_agent.items import Attempt
+    from hozen_agent.window import Window
 
-_LOOKED_AT = "homes"
+_LOOKED_AT: Final = frozenset({"homes"})
+SECONDS: Final = 30.0
+_LOOK: Final = "look"
+_REGULAR, _KIND = 0o100000, 0o170000
 
 
-def look_up(step: Artifact) -> list[str]:
-    """Return the paths, readable, in the order of asking; each once."""
+@dataclass(slots=True)
+class Look:
+    """What one artifact would ask for now.
+
+    Attributes:
+        paths: readable, in the order of asking, each once; empty unless they were wanted.
+        files: regular files that would be read; bytes: their sizes, each bounded by the item limit.
+        outside: files that the window leaves out.
+        whole: False when the look itself was cut short.
+    """
+
+    paths: dict[str, None] = field(default_factory=dict)
+    files: int = 0
+    bytes: int = 0
+    outside: int = 0
+    whole: bool = True
+
+
+class _Over(Exception):  # noqa: N818 - an ending, not an error
+    """The time for looking is over."""
+
+
+def look_up(
+    step: Artifact,
+    *,
+    names: bool = True,
+    sizes: bool = False,
+    window: Window | None = None,
+    item: int = 1 << 62,
+    seconds: float = SECONDS,
+) -> Look:
+    """Return what `step` would ask for; with `sizes` every file's stat is looked at, and no content."""
     pool = _pool()
-    asked: dict[bytes, None] = {}
-    reader = FileReader(pool)
+    look, reader, until = Look(), FileReader(pool), time.monotonic() + seconds
+    held = window if step.over_time else None
 
     def note_only(requests: Iterable[FileRequest]) -> Iterator[Attempt]:
-        for request in requests:
-            if request.artifact == _LOOKED_AT:
-                yield from reader([request])
-            else:
-                asked[request.path] = None
+        def wanted() -> Iterator[FileRequest]:
+            for request in requests:
+                if time.monotonic() > until:
+                    raise _Over
+                if names:
+                    look.paths[readable(request.path)] = None
+                if sizes and request.through is None and not request.withheld:
+                    yield replace(request, withheld=_LOOK)
 
+        for request in (first := iter(requests)):
+            if request.artifact in _LOOKED_AT:
+                yield from reader([request])
+                continue
+            requests = _chain(request, first)
+            for attempt in reader(wanted()):
+                _count(look, attempt, window=held, item=item)
+
+    try:
+        for _ in step.collect(_context(note_only, Finder(pool))):
+            pass
+    except (_Over, OSError):
+        look.whole = False
+    return look
+
+
+def _chain(first: FileRequest, rest: Iterator[FileRequest]) -> Iterator[FileRequest]:
+    yield first
+    yield from rest
+
+
+def _count(look: Look, attempt: Attempt, *, window: Window | None, item: int) -> None:
+    stat = attempt.stat
+    if stat is None or stat.mode & _KIND != _REGULAR:
+        return
+    if window is not None and window.outside(stat):
+        look.outside += 1
+        return
+    look.files += 1
+    look.bytes += min(stat.size, item)
+
+
+def _context(files: object, match: Finder) -> Context:
     nothing = Sweep([], started=(0, 0), ended=(0, 0), processes=0, complete=True)
-    context = Context(
-        proc=os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC),
-        root=os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC),
+    return Context(
+        proc=-1,
+        root=-1,
         sweep=nothing,
         redactor=Redactor(),
-        files=note_only,
-        match=Finder(pool),
+        files=files,  # type: ignore[arg-type]  # a function of the right shape
+        match=match,
         note=lambda _text: None,
     )
-    for _ in step.collect(context):
-        pass
-    os.close(context.proc)
-    os.close(context.root)
-    return [readable(path) for path in asked]
 
 
 @cache

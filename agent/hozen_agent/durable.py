@@ -125,6 +125,14 @@ class ContainerFile:
         """Close the file; what was not synced may be lost."""
         os.close(self._fd)
 
+    def withdraw(self) -> None:
+        """The files are gone as far as the medium allows; only for a capture that read nothing."""
+        with suppress(OSError):
+            os.close(self._fd)
+        for name in self.volumes:
+            with suppress(OSError):
+                os.unlink(name, dir_fd=self._directory)
+
     def publish(self) -> list[str]:
         """Give the finished files their final names, durably; return the names.
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from hozen_agent.pace import Pace
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from hozen_config.profile import Profile
 
@@ -17,7 +20,7 @@ _LOOK_EVERY = 0.05  # seconds: a million small files must not cost a million sys
 _LOOK_AFTER = 1 << 20  # bytes: a fast reader fills more than a floor in that time
 _IOPRIO_WHO_PROCESS = 1
 _IOPRIO = {"idle": 3 << 13, "best-effort": (2 << 13) | 7}
-_SYS_IOPRIO_SET = {"x86_64": 251, "aarch64": 30}
+_SYS_IOPRIO = {"x86_64": (251, 252), "aarch64": (30, 31)}  # set, get
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,6 +32,7 @@ class Guard:
         floor: bytes that stay free on the destination.
         stop_reason: journal word (`interrupted`, `deadline`, `full`), empty while the capture goes on.
         detail: one sentence that says why it stopped.
+        obtained: what the system granted of the priorities and ceilings, for the bundle.
     """
 
     profile: Profile
@@ -37,7 +41,10 @@ class Guard:
     began: float = field(default_factory=time.monotonic)
     stop_reason: str = ""
     detail: str = ""
+    obtained: dict[str, object] = field(default_factory=dict)
     _until: tuple[float, float] = (0.0, 0.0)
+    _stage_until: float = 0.0
+    _pace: Pace | None = None
     _taken: int = 0
     _family: dict[str, int] = field(default_factory=dict)
     _limits: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -73,8 +80,22 @@ class Guard:
         own = self.profile.limits_of(artifact).deadline or self.profile.limits.deadline
         self._until = (time.monotonic() + own, own)
 
+    def stage(self, seconds: float) -> None:
+        """The volatile part ends `seconds` after the capture began, whatever it reads then."""
+        self._stage_until = self.began + seconds
+
+    def stage_over(self) -> bool:
+        """Return whether the time of the volatile part is over."""
+        return bool(self._stage_until) and time.monotonic() > self._stage_until
+
+    def end_stage(self) -> None:
+        """What is read from now on is bound by the artifact's own time only."""
+        self._stage_until = 0.0
+
     def late(self) -> str:
         """Return why the artifact at hand must end though the capture goes on, or an empty string."""
+        if self.stage_over():
+            return f"the {self._stage_until - self.began:g} s of the volatile part were over"
         until, seconds = self._until
         if not until or time.monotonic() <= until:
             return ""
@@ -87,14 +108,10 @@ class Guard:
             own, whole = self.profile.limits_of(artifact), self.profile.limits
             limits = self._limits[artifact] = (own.item or whole.item, own.family or whole.family)
         item, family = limits
-        return max(
-            0,
-            min(
-                item,
-                family - self._family.get(artifact, 0),
-                self.profile.limits.total - self._taken,
-            ),
-        )
+        total = self.profile.limits.total
+        if self.profile.yields(artifact):
+            total -= int(total * self.profile.limits.reserved_share)
+        return max(0, min(item, family - self._family.get(artifact, 0), total - self._taken))
 
     def _look(self, moment: float) -> None:
         deadline = self.profile.limits.deadline
@@ -111,17 +128,37 @@ class Guard:
         self._unlooked += size
         self._family[artifact] = self._family.get(artifact, 0) + size
 
-    def step_back(self) -> list[str]:
-        """Lower our priority before the bulk of the reading; return what could not be done."""
+    def hold_memory(self) -> list[str]:
+        """Bound the private memory of this process and of those that it forks; return what could not be done."""
+        return hold_memory(self.profile, self.obtained)
+
+    def step_back(self, pids: Sequence[int] = ()) -> list[str]:
+        """Lower the priority of this process and of its readers before the bulk; return what could not be done."""
+        limits, everybody = self.profile.limits, (0, *pids)
         problems: list[str] = []
-        limits = self.profile.limits
         try:
-            os.nice(max(0, limits.nice - os.nice(0)))
+            for pid in everybody:
+                os.setpriority(os.PRIO_PROCESS, pid, max(limits.nice, _nice_of(pid)))
         except OSError as error:
             problems.append(f"the CPU priority could not be lowered: {error.strerror}")
-        if limits.io_class in _IOPRIO and not _set_io_class(_IOPRIO[limits.io_class]):
-            problems.append("the I/O priority could not be lowered")
+        if limits.io_class in _IOPRIO:
+            done = [_set_io_class(pid, _IOPRIO[limits.io_class]) for pid in everybody]
+            if not all(done):
+                problems.append("the I/O priority could not be lowered")
+        self.obtained["nice"] = [_nice_of(pid) for pid in everybody]
+        self.obtained["io_class"] = [_io_class_of(pid) for pid in everybody]
+        self._pace = Pace(limits.cpu_share)
         return problems
+
+    def keep_pace(self, pids: Callable[[], Sequence[int]], tick: Callable[[], None]) -> None:
+        """Sleep when more than the share of the processors was used; call it between two pieces of work."""
+        if self._pace is not None:
+            slept = self._pace.keep(pids, tick, stopped=self.stopped)
+            if slept:
+                so_far = self.obtained.get("slept_for_cpu_share_ms", 0)
+                self.obtained["slept_for_cpu_share_ms"] = round(slept * 1000) + (
+                    so_far if isinstance(so_far, int) else 0
+                )
 
 
 def floor_of(profile: Profile, size: int) -> int:
@@ -129,8 +166,38 @@ def floor_of(profile: Profile, size: int) -> int:
     return max(profile.limits.free_space_floor, int(profile.limits.free_space_floor_share * size))
 
 
-def _set_io_class(value: int) -> bool:
-    number = _SYS_IOPRIO_SET.get(os.uname().machine)
-    if number is None:
-        return False
-    return bool(ctypes.CDLL(None).syscall(number, _IOPRIO_WHO_PROCESS, 0, value) == 0)
+def hold_memory(profile: Profile, obtained: dict[str, object]) -> list[str]:
+    """Set RLIMIT_DATA: a runaway allocation fails here, recorded, and never drives the host into its swap.
+
+    A cgroup of our own would bound the page cache too, but making one changes the examined host.
+    """
+    ceiling = profile.limits.memory
+    try:
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        if hard != resource.RLIM_INFINITY:
+            ceiling = min(ceiling, hard)
+        resource.setrlimit(resource.RLIMIT_DATA, (ceiling, hard))
+    except (OSError, ValueError) as error:
+        return [f"the memory ceiling could not be set: {error}"]
+    obtained["memory_bytes"] = str(ceiling)
+    return []
+
+
+def _nice_of(pid: int) -> int:
+    return os.getpriority(os.PRIO_PROCESS, pid)
+
+
+def _set_io_class(pid: int, value: int) -> bool:
+    number = _SYS_IOPRIO.get(os.uname().machine)
+    return number is not None and _libc().syscall(number[0], _IOPRIO_WHO_PROCESS, pid, value) == 0
+
+
+def _io_class_of(pid: int) -> str | None:
+    """Return the I/O class as ioprio_get(2) has it, None where it cannot be asked."""
+    number = _SYS_IOPRIO.get(os.uname().machine)
+    value = -1 if number is None else _libc().syscall(number[1], _IOPRIO_WHO_PROCESS, pid)
+    return {0: "none", 1: "realtime", 2: "best-effort", 3: "idle"}.get(value >> 13)
+
+
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None)

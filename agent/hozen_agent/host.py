@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import hozen_agent
 import hozen_config
 import hozen_hashes
+from hozen_agent import traces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,6 +93,7 @@ def capabilities() -> str | None:
 
 def footprint() -> dict[str, object]:
     """Return what this process and its ended children used so far (law M04)."""
+    opens, sockets, children_made = traces.totals()
     own = resource.getrusage(resource.RUSAGE_SELF)
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
@@ -99,7 +101,20 @@ def footprint() -> dict[str, object]:
         "cpu_ms": round(cpu * 1000),
         "peak_rss_kib": max(own.ru_maxrss, children.ru_maxrss),
         "block_writes": own.ru_oublock + children.ru_oublock,
+        "files_opened": opens,
+        "sockets_opened": sockets,
+        "processes_created": children_made,
+        "kernel_io": _io(),
+        "covers": "from the first line of the agent to this record; sealing and reading back come after it. "
+        "files_opened: calls that open a file or directory, refused ones included, without the interpreter's own start "
+        "and shared libraries",
     }
+
+
+def _io() -> dict[str, str] | None:
+    """Return what the kernel counted for this process and its ended children (proc_pid_io(5)); None if it does not."""
+    pairs = (line.partition(": ") for line in read_small("/proc/self/io").splitlines())
+    return {name: value for name, _, value in pairs if value.isdecimal()} or None
 
 
 def _own_files() -> Iterator[tuple[str, Path]]:
@@ -122,6 +137,7 @@ def _addresses() -> list[str] | None:
     try:
         import psutil
 
+        traces.socket_made()  # getifaddrs(3) asks by netlink
         found = {a.address for entries in psutil.net_if_addrs().values() for a in entries}
     except (ImportError, OSError):
         return None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from hozen_agent import serve
 from hozen_agent.reader import FileReader
 from hozen_agent.ring import Kind, WorkerGoneError, WorkerSilentError
+from hozen_agent.selection import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,6 +22,8 @@ MAX_REQUEST: Final = 32 << 10  # together with its path; a pipe holds 64 KiB
 
 def pool_of(ctx: Context) -> ReaderPool | None:
     """Return the pool of a real capture; None when only the plan is asked for, and nothing is to be read."""
+    if isinstance(ctx.files, Selection):
+        return ctx.files.pool
     return ctx.files.pool if isinstance(ctx.files, FileReader) else None
 
 

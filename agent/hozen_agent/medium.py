@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 from hozen_agent.clock import utc_now
@@ -53,7 +54,11 @@ class Medium:
         self.container = ContainerFile(
             destination.fd, bundle_id + ending, volume_size=destination.volume_size
         )
-        self._journal = JournalDirectory(destination.fd, bundle_id)
+        try:
+            self._journal = JournalDirectory(destination.fd, bundle_id)
+        except CannotWriteError:
+            self.container.withdraw()
+            raise
         self._encrypted: EncryptedSink | None = None
         self.leftovers: list[str] = []
         self.sink: Sink = self.container
@@ -63,6 +68,12 @@ class Medium:
             self._encrypted = EncryptedSink(self.container, recipients)
             self.sink = self._encrypted
             self.sidecar = EncryptedJournal(self._journal, recipients)
+
+    def withdraw(self) -> None:
+        """Nothing of this capture stays on the medium: it ended before its start was signed and anything was read."""
+        self.container.withdraw()
+        with suppress(CannotWriteError):
+            self._journal.remove()
 
     def spill(self) -> BinaryIO:
         """Return a temporary file on the medium that has no name there.

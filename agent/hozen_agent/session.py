@@ -16,7 +16,7 @@ from hozen_hashes.errors import CannotWriteError, HozenError
 from hozen_hashes.writer import BundleWriter, EpochLimits, Sealed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from hozen_agent.artifacts.registry import Artifact
     from hozen_agent.context import Context
@@ -51,6 +51,7 @@ class Request:
         remarks: observations made before the journal existed.
         redaction: whether it was on, and the rules' hash.
         originals: recipients of a second, unredacted form of what is redacted.
+        isolation: seconds for the volatile part, when the computer is to be cut off after it.
     """
 
     bundle_id: str
@@ -64,6 +65,7 @@ class Request:
     redaction: Mapping[str, object] = field(default_factory=dict)
     originals: tuple[Recipient, ...] = ()
     not_reached: str = ""
+    isolation: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,14 +106,30 @@ class Session:
         guard: Guard,
         collector: CollectorPort | None,
         progress: Progress,
+        between: Callable[[Session, Context, tuple[str, ...]], None] = lambda *_: None,
+        readers: Callable[[], Sequence[int]] = tuple,
     ) -> None:
-        """Take what the command prepared; nothing is written yet."""
+        """Take what the command prepared; nothing is written yet.
+
+        Args:
+            request: what to do.
+            medium: where to.
+            signer: signs start and seal.
+            guard: bounds it.
+            collector: dates the start, if there is one.
+            progress: told what happens.
+            between: called once, when the volatile part is durable; gets what of it was put off.
+            readers: process ids of the helpers, whose priority is lowered and whose CPU time counts.
+        """
         self._request = request
         self._medium = medium
         self._signer = signer
         self._guard = guard
         self._collector = collector
         self._progress = progress
+        self._between = between
+        self._readers = readers
+        self.begun = False
         self._agent = host.agent_facts(request.argv)
         self._host: Mapping[str, object] = {}
         self._started = now()
@@ -130,7 +148,7 @@ class Session:
             self.writer,
             now=now,
             room=guard.room,
-            stopped=lambda: guard.stopped_within() or bool(guard.late()),
+            stopped=self.stopped,
         )
 
     @property
@@ -141,6 +159,13 @@ class Session:
     def room(self, artifact: str) -> int:
         """Return how many bytes the next item of `artifact` may still take."""
         return self._guard.room(artifact)
+
+    def stopped(self) -> bool:
+        """Return whether the capture, or what it reads at the moment, is to end."""
+        self._guard.keep_pace(
+            self._readers, lambda: None
+        )  # a payload is open: no epoch closes here
+        return self._guard.stopped_within() or bool(self._guard.late())
 
     def note(self, text: str) -> None:
         """Enter an observation about the capture itself in the journal."""
@@ -165,6 +190,7 @@ class Session:
             signer=self._signer,
             signing_time=utc_now(),
         )
+        self.begun = True
         self._host = host.host_facts()
         for remark in request.remarks:
             self.note(remark)
@@ -172,17 +198,42 @@ class Session:
             self.writer.close_epoch()  # a slow collector must not keep one open
             self._announce(self._collector, start_p7s)
 
+    @property
+    def plan(self) -> Plan:
+        """What is to be read."""
+        return self._request.plan
+
+    @property
+    def host(self) -> Mapping[str, object]:
+        """What the examined host says of itself; known once the start is signed."""
+        return self._host
+
     def collect(self, context: Context) -> None:
         """Attempt every step of the plan, most volatile first."""
-        steps = self._request.plan.steps
-        lowered = False
-        for number, step in enumerate(steps, 1):
-            self._progress.step(number, len(steps), step.name)
-            if not lowered and step.rank >= FILES_FROM_RANK:
-                lowered = True
-                for problem in self._guard.step_back():
-                    self.note(problem)
-            self._collect_one(step, context)
+        steps = list(enumerate(self._request.plan.steps, 1))
+        last = max((n for n, step in steps if step.rank < FILES_FROM_RANK), default=0)
+        put_off: list[tuple[int, Artifact]] = []
+        if self._request.isolation is not None:
+            self._guard.stage(self._request.isolation)
+        for number, step in steps[:last]:
+            if self._guard.stage_over():
+                put_off.append((number, step))
+            else:
+                self._step(number, step, context)
+        self._guard.end_stage()
+        self.writer.close_epoch()
+        self._between(self, context, tuple(step.name for _, step in put_off))
+        for number, step in put_off:
+            self.note(f"{step.name} was not begun within the volatile part and is read after it")
+            self._step(number, step, context)
+        for problem in self._guard.step_back(self._readers()):
+            self.note(problem)
+        for number, step in steps[last:]:
+            self._step(number, step, context)
+
+    def _step(self, number: int, step: Artifact, context: Context) -> None:
+        self._progress.step(number, len(self._request.plan.steps), step.name)
+        self._collect_one(step, context)
 
     def seal(self, footprint: Mapping[str, object]) -> Result:
         """End the journal, seal, re-read the medium, and give the bundle its name.
@@ -248,6 +299,7 @@ class Session:
                 for attempt in step.collect(context):
                     self._record(attempt)
                     attempts += 1
+                    self._guard.keep_pace(self._readers, self.writer.tick)
                     if self._guard.stopped() or (late := self._guard.late()):
                         break
         except CannotWriteError:

@@ -25,6 +25,9 @@ def early() -> None:
     """
     if not sys.platform.startswith("linux"):
         return
+    from hozen_agent import traces
+
+    traces.begin()
     from hozen_agent.sweep import sweep
 
     _signal.signal(_signal.SIGHUP, _signal.SIG_IGN)

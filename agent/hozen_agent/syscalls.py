@@ -12,6 +12,8 @@ import platform
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from hozen_agent import traces
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -169,6 +171,7 @@ def openat2(dir_fd: int, path: bytes, flags: int, *, resolve: int) -> int:
     Raises:
         OSError: ELOOP for a symbolic link, EXDEV for another mount, ENOSYS on old kernels.
     """
+    traces.opened()
     how = _OpenHow(flags | os.O_CLOEXEC, 0, resolve)
     return _openat2(dir_fd, path, ctypes.addressof(how), ctypes.sizeof(how))
 

@@ -52,6 +52,14 @@ class ProfileArtifact:
     limits: ArtifactLimits = b.key(
         b.section(ArtifactLimits), "its own bounds", default=ArtifactLimits
     )
+    optional: bool = b.key(
+        b.flag(), "taken only when --with asks for it; its place and bounds are kept", default=False
+    )
+    yields: bool = b.key(
+        b.flag(),
+        "bulk: it never takes the part of `total` that is reserved for others",
+        default=False,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +81,11 @@ class Limits:
     )
     family: int = b.key(b.size(low=1), "largest sum of one artifact's items", default=16 << 30)
     total: int = b.key(b.size(low=1), "largest sum of all items", default=64 << 30)
+    reserved_share: float = b.key(
+        b.share(high=0.9),
+        "part of `total` that artifacts marked `yields` leave to the others",
+        default=0.05,
+    )
     deadline: float = b.key(
         b.duration(low=1, high=7 * _DAY), "longest time of the capture", default=4 * 3600.0
     )
@@ -86,10 +99,32 @@ class Limits:
         "part of the destination that stays free; the larger of both floors holds",
         default=0.02,
     )
-    nice: int = b.key(b.number(0, 19), "added to the niceness of the process", default=10)
+    nice: int = b.key(b.number(0, 19), "niceness while files are read", default=19)
     io_class: str = b.key(
         b.choice("idle", "best-effort", "none"), "I/O priority class", default="idle"
     )
+    cpu_share: float = b.key(
+        b.share(low=0.01),
+        "part of all processors' time that may be used while files are read",
+        default=0.5,
+    )
+    memory: int = b.key(
+        b.size(low=64 << 20), "most private memory of each process (RLIMIT_DATA)", default=512 << 20
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packets:
+    """The window of the artifact `packets`; it ends at the first of its bounds."""
+
+    seconds: float = b.key(
+        b.duration(low=0.1, high=3600), "how long packets are taken", default=10.0
+    )
+    bytes: int = b.key(
+        b.size(low=1 << 20, high=64 << 30), "most bytes of the packet file", default=256 << 20
+    )
+    packets: int = b.key(b.number(1, 10**9), "most packets", default=5_000_000)
+    payload: bool = b.key(b.flag(), "keep packets whole, instead of their headers", default=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,12 +147,35 @@ class Profile:
         "what is captured, in this order",
     )
     limits: Limits = b.key(b.section(Limits), "what the capture may use", default=Limits)
+    packets: Packets = b.key(
+        b.section(Packets), "the window of the artifact `packets`", default=Packets
+    )
     epoch: Epoch = b.key(b.section(Epoch), "length of the journal's epochs", default=Epoch)
     redaction: bool = b.key(
         b.flag(), "redact command lines and environments before storing", default=True
     )
     requires_reason: bool = b.key(b.flag(), "a capture needs --reason TEXT", default=False)
     requires_encryption: bool = b.key(b.flag(), "a capture needs --recipient", default=False)
+    isolation: float | None = b.key(
+        b.duration(low=1, high=3600),
+        "time of the volatile part, after which the screen says whether the cable may be pulled",
+        default=None,
+    )
+
+    def names(self, *, added: Collection[str] = (), removed: Collection[str] = ()) -> list[str]:
+        """Return the artifacts that are taken, in order, with the optional ones that `added` asks for.
+
+        What `added` names beyond the profile has no place here; the caller finds one.
+        """
+        return [
+            one.name
+            for one in self.artifacts
+            if one.name not in removed and (not one.optional or one.name in added)
+        ]
+
+    def yields(self, artifact: str) -> bool:
+        """Return whether the artifact leaves the reserved part of the total to others."""
+        return any(one.yields for one in self.artifacts if one.name == artifact)
 
     def limits_of(self, artifact: str) -> ArtifactLimits:
         """Return the bounds that hold for one artifact: its own, else the profile's."""

@@ -14,6 +14,7 @@ from hozen_agent import connecting, stage0
 from hozen_agent.capturing import Options, capture_host
 from hozen_agent.commands.person import Person
 from hozen_agent.commands.sealed import report
+from hozen_agent.window import parse_window
 from hozen_config.casefile import (
     CaseFile,
     case_from_environment,
@@ -41,6 +42,8 @@ Examples:
       --purpose 'suspected leak' --owner 'Example KK' --out /mnt/usb
   hozen capture --case-file case.yaml --profile minimal --out /mnt/usb --collector https://collector:8443
   hozen capture --case-file case.yaml --out /mnt/usb --recipient age1… --keep-originals
+  hozen capture --case-file case.yaml --out /mnt/usb --profile pre-isolation
+  hozen capture --case-file case.yaml --out /mnt/usb --since 7d --without packages
 """
 
 
@@ -69,7 +72,36 @@ def _volume_size(given: str | None) -> str | None:
 @click.option(
     "--profile", default="standard", show_default=True, metavar="NAME|FILE", help="What to take."
 )
+@click.option(
+    "--with",
+    "added",
+    multiple=True,
+    metavar="ARTIFACT",
+    help="Also take this artifact; repeatable.",
+)
+@click.option(
+    "--without",
+    "removed",
+    multiple=True,
+    metavar="ARTIFACT",
+    help="Leave this artifact out; repeatable.",
+)
+@click.option("--since", metavar="TIME", help="Logs changed since then only: 7d, or RFC 3339.")
+@click.option("--until", metavar="TIME", help="Logs begun before then only: 12h, or RFC 3339.")
 @click.option("--reason", metavar="TEXT", help="Why a wide profile is needed (full).")
+@click.option(
+    "--packets",
+    type=click.FloatRange(min=0.1, max=3600),
+    metavar="SECONDS",
+    help="Also take packets for so long: headers, whole with 'full'.",
+)
+@click.option(
+    "--memory-of",
+    multiple=True,
+    metavar="PID|NAME",
+    help="Also take the memory of these processes (with --reason and --recipient); repeatable.",
+)
+@click.option("--memory", is_flag=True, help="Also take the main memory (with --recipient).")
 @click.option(
     "--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Your own medium."
 )
@@ -108,7 +140,7 @@ def capture(**given: Any) -> int:
     if os.geteuid() != 0:  # said in the first line and, with what it cost, in the last
         cli.warn(cli.pick(en=_UNPRIVILEGED, ja=_UNPRIVILEGED_JA))
     person = Person(passphrase_file=given["passphrase_file"])
-    person.card()
+    shown = [] if given["as_json"] else person.card()
     options = Options(
         case=_case(given),
         profile=given["profile"],
@@ -120,6 +152,13 @@ def capture(**given: Any) -> int:
         recipients=given["recipients"],
         keep_originals=given["keep_originals"],
         identity=given["identity"],
+        packets=given["packets"],
+        memory=given["memory"],
+        memory_of=given["memory_of"],
+        added=given["added"],
+        removed=given["removed"],
+        window=parse_window(given["since"], given["until"]),
+        shown=tuple(shown),
     )
     if url := given["collector"]:
         connecting.check_url(url)
@@ -131,6 +170,7 @@ def capture(**given: Any) -> int:
         connect=lambda: connecting.connect(url) if url else None,
         enrolled=connecting.enrolled_signer,
     )
+    person.patient()
     return report(result, options, collector=url, as_json=given["as_json"], strict=given["strict"])
 
 

@@ -8,9 +8,12 @@ import time
 from contextlib import suppress
 
 from hozen_agent.case import LABELS
+from hozen_agent.commands import screen
 from hozen_hashes import cli
+from hozen_hashes.terminal import shows_japanese
 
 _EVERY = 0.2
+_PATIENCE = 2.0
 _CARD = (
     (
         "Do not power off, reboot, wipe or clean this machine.",
@@ -30,6 +33,7 @@ class Person:
 
     def __init__(self, *, passphrase_file: str | None) -> None:
         """Look whether there is a terminal; standard input may be something else."""
+        self._screen = screen.unblock()
         self.interactive = _has_terminal()
         self._passphrase_file = passphrase_file
         self._live = sys.stderr.isatty()
@@ -37,10 +41,31 @@ class Person:
         self._name = ""
         self._asking = False
 
-    def card(self) -> None:
-        """Show what must not be done meanwhile (law §11.6)."""
+    def card(self) -> list[str]:
+        """Show what must not be done meanwhile, in both languages (law §11.6); return what the journal says of it.
+
+        A pipe has nobody who reads; a terminal without Japanese letters gets the English lines.
+        """
+        if not self._live or cli.settings.verbosity < 0:
+            return []
+        languages = ["en", "ja"] if shows_japanese(os.environ) else ["en"]
         for en, ja in _CARD:
-            cli.tell(cli.pick(en=en, ja=ja))
+            cli.tell(en)
+            if "ja" in languages:
+                cli.tell(ja)
+        return [
+            f"the card of what to do and not to do was shown before the start ({', '.join(languages)})"
+        ]
+
+    def point_out(self, *, en: str, ja: str) -> None:
+        """Say what the person must know, in their language, whatever -q silences."""
+        self._clear()
+        cli.warn(cli.pick(en=en, ja=ja))
+
+    def patient(self) -> None:
+        """Everything is sealed: the last lines may wait a little for a stopped terminal."""
+        if self._screen is not None:
+            self._screen.patience = _PATIENCE
 
     def say(self, text: str) -> None:
         """Tell something about the work."""
@@ -92,10 +117,11 @@ class Person:
             self._shown = 0.0
             self._write("\r\x1b[K")
 
-    @staticmethod
-    def _write(text: str) -> None:
+    def _write(self, text: str) -> None:
         with suppress(OSError, ValueError):
-            os.write(2, text.encode("ascii", "replace"))
+            data = text.encode("ascii", "replace")
+            if self._screen is not None:
+                self._screen.write(data)
 
 
 def _answer(terminal: int, label: str) -> str:
