@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 from hozen_agent.artifacts import ssh  # noqa: F401 - enters the family
@@ -32,3 +33,19 @@ def test_access_is_captured_and_private_keys_are_only_named(evidence: Evidence) 
 def test_a_host_without_ssh_says_so(evidence: Evidence) -> None:
     found = evidence.collect("ssh_access")
     assert found[b"/etc/ssh/sshd_config"][0][0].outcome is Outcome.MISSING
+
+
+def test_sockets_of_agents_are_named_and_not_connected_to(evidence: Evidence) -> None:
+    import socket
+
+    place = evidence.root / "tmp/ssh-XXXXabc/agent.123"
+    place.parent.mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(place))
+        server.listen()
+        server.setblocking(False)
+        (attempt, data), *_ = evidence.collect("ssh_access")[b"/tmp/ssh-XXXXabc/agent.123"]
+        with contextlib.suppress(BlockingIOError):
+            server.accept()
+            raise AssertionError("connected")
+    assert (attempt.withheld, data) == ("agent_socket", b"")
