@@ -27,13 +27,17 @@ _PARTS: Final = 5
 
 
 class ProcessWorker(FileWorker):
-    """Answers requests about links of procfs, one item after another."""
+    """Answers requests about links of procfs, one item after another.
 
-    __slots__ = ("_proc",)
+    Attributes:
+        proc: descriptor of the procfs directory.
+    """
+
+    __slots__ = ("proc",)
 
     def __init__(self, opener: Opener, out: Producer, proc: int) -> None:
         super().__init__(opener, out)
-        self._proc = proc
+        self.proc = proc
 
     def held(self, name: bytes, *, max_bytes: int, newest: bool) -> None:
         """The content of the file behind a link is answered."""
@@ -94,7 +98,7 @@ class ProcessWorker(FileWorker):
         start, device, inode, _, path = name.split(b" ", _PARTS - 1)
         pid, _, rest = path.removeprefix(b"/proc/").partition(b"/")
         try:
-            process = procdir.open_process(self._proc, int(pid), int(start))
+            process = procdir.open_process(self.proc, int(pid), int(start))
             try:
                 pinned = os.open(rest, procdir.PIN, dir_fd=process)
             finally:
@@ -127,8 +131,22 @@ class ProcessWorker(FileWorker):
         """Return what the link says, without its ending; the rules of names are asked about it."""
         try:
             target = os.readlink(
-                name.split(b" ", _PARTS - 1)[4].removeprefix(b"/proc/"), dir_fd=self._proc
+                name.split(b" ", _PARTS - 1)[4].removeprefix(b"/proc/"), dir_fd=self.proc
             )
         except OSError:
             return b""
         return target.removesuffix(_GONE)
+
+    def begin(self, fd: int) -> None:
+        """Content follows that is made here, of the open file `fd`."""
+        at = self.out.reserve(STAT)
+        self.opener.stat_into(fd, self.out.shared.address + at)
+        self.out.commit(Kind.BEGIN, Code.OK, 0, STAT)
+
+    def ended(self, code: Code, reason: str) -> None:
+        """The item ends."""
+        self._end(code, reason)
+
+    def failed(self, error: OSError, step: str) -> None:
+        """The item ends with what the system said."""
+        self._end_by(error, step)
