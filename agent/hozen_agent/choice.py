@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hozen_agent.artifacts.registry import CATALOGUE
-from hozen_hashes.errors import UsageError
-
 if TYPE_CHECKING:
     from hozen_agent.packetwindow import Limits
     from hozen_agent.planning import Plan
@@ -14,28 +11,6 @@ if TYPE_CHECKING:
     from hozen_config.profile import Profile
 
 PACKETS, MEMORY = "packets", "memory"
-
-
-def names(profile: Profile, *, packets: bool, memory: bool) -> list[str]:
-    """Return the profile's artifacts in its order, with what was added at its rank (law M02)."""
-    chosen = [one.name for one in profile.artifacts]
-    for name, wanted in ((PACKETS, packets), (MEMORY, memory)):
-        if wanted and name not in chosen:
-            chosen.insert(_place(chosen, CATALOGUE[name].rank), name)
-    return chosen
-
-
-def check_sensitive(profile: Profile, *, memory: bool, encrypted: bool) -> None:
-    """Main memory holds keys and everybody's data: it is only taken for a recipient.
-
-    Raises:
-        UsageError: it is asked for, and there is none.
-    """
-    if (memory or MEMORY in {one.name for one in profile.artifacts}) and not encrypted:
-        raise UsageError(
-            "the main memory is only taken encrypted",
-            hint="add --recipient age1… ('hozen key new --age' makes one)",
-        )
 
 
 def window(profile: Profile, plan: Plan, *, seconds: float | None) -> Limits | None:
@@ -61,9 +36,3 @@ def comments(bundle_id: str, plan: Plan, case: CaseFile) -> list[str]:
         f"case {case.case or 'not yet given'}",
         f"profile {plan.profile} {plan.profile_sha256}",
     ]
-
-
-def _place(chosen: list[str], rank: int) -> int:
-    """Return where an artifact of this rank goes: before the first one that is less volatile."""
-    places = (at for at, name in enumerate(chosen) if name in CATALOGUE)
-    return next((at for at in places if CATALOGUE[chosen[at]].rank > rank), len(chosen))
