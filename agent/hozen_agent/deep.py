@@ -13,6 +13,7 @@ from errno import EBUSY, EFBIG, EREMOTE
 from typing import TYPE_CHECKING
 
 from hozen_agent import procparse
+from hozen_agent.crossview import raw
 from hozen_agent.leads import Holder, Leads
 from hozen_agent.sweep import ERROR, FILE, LINK, read_some
 
@@ -280,7 +281,12 @@ def _numeric(name: str) -> tuple[int, str]:
 def pids_now(proc: int) -> list[int]:
     """Return the process numbers of this moment, in order.
 
+    Also those that a library preloaded into this program would leave out of readdir(3).
+
     Raises:
         OSError: procfs cannot be listed.
     """
-    return sorted(int(name) for name in os.listdir(proc) if name.isdigit())
+    names = {os.fsencode(name) for name in os.listdir(proc)}
+    if raw.KNOWN:
+        names.update(name for name, _, _ in raw.listing(proc))
+    return sorted(int(name) for name in names if name.isdigit())

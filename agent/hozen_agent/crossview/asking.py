@@ -7,7 +7,6 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from hozen_agent import mounts
-from hozen_agent.clock import now
 from hozen_agent.crossview import raw
 from hozen_agent.crossview.views import Part
 from hozen_agent.jobs import Job, pool_of
@@ -59,7 +58,6 @@ def compare(ctx: Context) -> Part:
         part.not_compared("directories", "there is no reader for it here")
         return part
     groups = directories(ctx)
-    first = now()[0]
     for request in _requests(groups):
         job = Job(pool, DIRECTORIES, b"/", {"directories": request})
         answers, kept = b"", 0
@@ -70,7 +68,7 @@ def compare(ctx: Context) -> Part:
                 kept += len(data)
                 part.keep(b"%d/getdents64" % len(part.raw), data)
         for line in answers.splitlines():
-            _answered(part, json.loads(line), first)
+            _answered(part, json.loads(line))
         if job.lost:
             part.not_compared("directories", f"the rest of a request: {job.lost}")
     _stacked(ctx, part)
@@ -134,10 +132,10 @@ def _requests(groups: dict[bytes, set[bytes]]) -> Iterator[list[list[object]]]:
         yield request
 
 
-def _answered(part: Part, answer: dict[str, object], first: int) -> None:
+def _answered(part: Part, answer: dict[str, object]) -> None:
     """Turn one answer into a line on its comparison, and lines on what disagreed twice."""
     path = str(answer["directory"])
-    times = {key: rfc3339(int(str(answer[key]))) for key in ("started", "ended")}
+    first, again = (int(str(answer[key])) for key in ("started", "ended"))
     if answer.get("missing"):
         return
     if answer.get("reason"):
@@ -146,14 +144,15 @@ def _answered(part: Part, answer: dict[str, object], first: int) -> None:
     found = answer.get("found")
     shown = found if isinstance(found, dict) else {}
     part.compared(
-        path, "differ" if shown else "agree", **times,
+        path, "differ" if shown else "agree", started=rfc3339(first), ended=rfc3339(again),
         **{key: answer.get(key) for key in ("filesystem", "entries", "links", "directories", "left_out")},
     )  # fmt: skip
     for kind, names in shown.items():
         what, seen, not_seen = _TEXT[kind]
         for one in names:
             part.observe(
-                what, {"directory": path, **one}, seen=seen, not_seen=not_seen, also=_ALSO[kind], first=first
+                what, {"directory": path, **one}, seen=seen, not_seen=not_seen, also=_ALSO[kind],
+                first=first, again=again,
             )  # fmt: skip
 
 

@@ -114,10 +114,11 @@ class Part:
         not_seen: Iterable[str],
         also: str,
         first: int,
+        again: int | None = None,
     ) -> None:
         """Write down that views disagree and did so again; `also` names what it may be without anybody hiding.
 
-        `first` is the wall clock in nanoseconds of the first pass; the second is now.
+        `first` is the wall clock in nanoseconds of the first pass, `again` of the last: without it now.
         """
         self.observed += 1
         if self.observed > MAX_OBSERVATIONS:
@@ -131,7 +132,7 @@ class Part:
                 "seen": sorted(seen),
                 "not_seen": sorted(not_seen),
                 "first": rfc3339(first),
-                "again": rfc3339(now()[0]),
+                "again": rfc3339(again or now()[0]),
                 "may_also_be": also,
             }
         )
