@@ -101,7 +101,7 @@ def decode_key(blocks: Sequence[tuple[str, bytes]], passphrase: bytes | None) ->
             f"the private key is in an older form ({label})",
             hint="Convert it with: openssl pkcs8 -topk8 -v2 aes-256-cbc -in OLD -out NEW",
         )
-    return _accepted(_load(body, passphrase, encrypted=label == _ENCRYPTED))
+    return accepted(_load(body, passphrase, encrypted=label == _ENCRYPTED))
 
 
 def _load(body: bytes, passphrase: bytes | None, *, encrypted: bool) -> object:
@@ -123,7 +123,8 @@ def _load(body: bytes, passphrase: bytes | None, *, encrypted: bool) -> object:
         raise FormatError(f"the private key cannot be read here: {error}") from None
 
 
-def _accepted(key: object) -> Key:
+def accepted(key: object) -> Key:
+    """Return the key when bundle-v1 §9 has its kind; raises SignatureError if not."""
     if isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
         return key
     raise SignatureError(

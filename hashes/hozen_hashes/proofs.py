@@ -18,7 +18,7 @@ _CUSTODY: Final = re.compile(r"[0-9]{6}\.(json|p7s)")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _STAMP: Final = re.compile(r"[0-9]{4}-[a-z0-9.-]{1,40}\.tsr")
 MAX_STAMPS: Final = 256
-_OPERATOR: Final = re.compile(r"operator\.p7s|statement\.txt")
+_OPERATOR: Final = re.compile(r"operator\.p7s|statement\.txt|witness-[0-9]{2}\.(p7s|txt)")
 
 
 def proofs_directory(bundle: Path) -> Path:
@@ -60,7 +60,7 @@ def read_attachments(proofs: Path) -> dict[str, str]:
 
 
 def read_operator(proofs: Path) -> dict[str, bytes]:
-    """Return the operator's statement and signature by name; nothing when there are none."""
+    """Return the statements and signatures of operator and witnesses by name; nothing when there are none."""
     return _read(proofs, _OPERATOR) if proofs.is_dir() else {}
 
 

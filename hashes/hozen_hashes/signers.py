@@ -1,4 +1,4 @@
-"""`--identity FILE|pkcs11:…`: whichever it is, a signer comes out."""
+"""`--identity FILE|pkcs11:…`: PEM, PKCS #12 or a token, whichever it is, a signer comes out."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from hozen_hashes import certificates, identity
 from hozen_hashes.errors import UsageError
+from hozen_hashes.pkcs12file import is_pkcs12, load_pkcs12
 from hozen_hashes.tokenuri import is_token_uri, parse_token_uri
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def open_signer(
     """Return the signer that `name` means, ready to sign.
 
     Args:
-        name: path of an identity file, or a `pkcs11:` URI.
+        name: path of an identity file (PEM or PKCS #12), or a `pkcs11:` URI.
         ask: gives passphrase or PIN for the question `Passphrase` or `PIN`, None if there is nobody to ask; called
             only when a secret is needed, and once.
         at: the time for which the certificate must be valid; default the clock's.
@@ -40,6 +41,8 @@ def open_signer(
         parse_token_uri(name)  # a URI that cannot be used must not cost a question
         return pkcs11.open_identity(name, ask("PIN"), at=at)
     pem = read_key_file(Path(name))
+    if is_pkcs12(pem):
+        return load_pkcs12(pem, ask("Passphrase"), at=at, kind=kind)
     passphrase = ask("Passphrase") if _ENCRYPTED in pem else None
     return identity.load_identity(pem, passphrase, at=at, kind=kind)
 

@@ -22,6 +22,7 @@ from hozen_hashes.jsonl import dump_line
 from hozen_hashes.names import parse_rfc3339
 from hozen_hashes.note import SigningKey
 from hozen_hashes.opened import ZipBundle
+from hozen_hashes.personstatement import PersonStatement
 from hozen_hashes.receipt import Statement, receipt_uri
 from hozen_hashes.tlogproof import TlogProof
 from hozen_hashes.verify import Anchors, Result, VerificationReport, Word, verify
@@ -252,8 +253,16 @@ def test_an_attachment_must_be_there_unchanged(identity: KeyIdentity) -> None:
 # --- the operator's signature ---------------------------------------------------------------------
 
 
-def statement(data: bytes) -> bytes:
-    return f"seal {seal_of(data)}\nmachine-seal-sha256 {p7s_of(data)}\nrole operator\n".encode()
+def statement(data: bytes, *, role: str = "operator") -> bytes:
+    said = PersonStatement(
+        bundle=BUNDLE,
+        seal=seal_of(data),
+        signature=p7s_of(data),
+        role=role,
+        attests="作業を実施しました。",
+        time=parse_rfc3339(ARRIVED),
+    )
+    return said.encode()
 
 
 def operator(text: bytes, identity: KeyIdentity) -> dict[str, bytes]:

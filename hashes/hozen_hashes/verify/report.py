@@ -94,6 +94,7 @@ class VerificationReport:
         integrity, origin, time: unchanged / who / since when, stated apart.
         steps: all fifteen, in order.
         seal: the root digest computed from the bundle, or None.
+        signature_sha256: of the machine seal's `signatures/agent.p7s`, or None.
         at: the moment for which certificates were judged, RFC 3339.
         not_after: a moment at which the seal existed already, vouched for from outside, RFC 3339.
         journal: `closed`, `open` or `absent`, with the reason of the end in `journal_reason`.
@@ -112,6 +113,7 @@ class VerificationReport:
     not_after: str | None
     steps: tuple[StepResult, ...]
     signer: SignerInfo | None
+    signature_sha256: str | None
     journal: str
     journal_reason: str
     items: int

@@ -7,6 +7,7 @@ roots, log keys and the seal by a way that the bundle did not take, and compare 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from hozen_hashes.names import rfc3339
@@ -87,6 +88,7 @@ class _Judgement:
             not_after=None if moment is None else rfc3339(moment),
             steps=tuple(self._steps[number] for number in sorted(self._steps)),
             signer=self._signer(),
+            signature_sha256=_sha256(reading.kept.get(SIGNATURE)),
             journal=_journal_state(self._journal),
             journal_reason=self._journal.end.reason if self._journal.end else "",
             items=reading.items.entries,
@@ -149,6 +151,10 @@ class _Judgement:
 
     def _signer(self) -> SignerInfo | None:
         return steps_signature.signer_info(self._seal.signature, self._journal)
+
+
+def _sha256(data: bytes | None) -> str | None:
+    return None if data is None else sha256(data).hexdigest()
 
 
 def _journal_state(report: JournalReport) -> str:

@@ -1,4 +1,4 @@
-"""Steps 14 and 15 of bundle-v1 §11: custody events in their chain, and the operator's signature."""
+"""Steps 14 and 15 of bundle-v1 §11: custody events in their chain, and the signatures of people."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hozen_hashes.chain import ChainError, verify_chain
 from hozen_hashes.errors import BadDataError
 from hozen_hashes.fields import Fields
 from hozen_hashes.jsonl import parse_object
+from hozen_hashes.personstatement import ROLES, PersonStatement, parse_person_statement
 from hozen_hashes.verify.reading import SEALED, SIGNATURE
 from hozen_hashes.verify.report import Note, Result, StepResult
 from hozen_hashes.verify.steps_files import step
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 OPERATOR_P7S = "operator.p7s"
 STATEMENT = "statement.txt"
+_WITNESS = re.compile(r"witness-([0-9]{2})\.(?:p7s|txt)")
 _EVENT = re.compile(r"([0-9]{6})\.json")
 
 
@@ -85,35 +87,68 @@ class Operator:
 
 
 def operator(reading: Reading, anchors: Anchors, at: datetime) -> Operator:
-    """Step 15: a person signed a statement that names this seal and this machine signature."""
-    files = anchors.operator
-    p7s, text = files.get(OPERATOR_P7S), files.get(STATEMENT)
-    if p7s is None and text is None and not anchors.operator_expected:
+    """Step 15: people signed statements that name this seal and this machine signature.
+
+    Only the operator can vouch for the origin; a witness whose signature does not hold is a mismatch all the same.
+    """
+    people = [_person(reading, anchors, name, role, at) for name, role in _expected(anchors)]
+    if not people:
         return Operator(StepResult(15, Result.NOT_RUN, (Note("no-operator"),)))
+    notes = tuple(one.note for one in people)
+    results = [one.result for one in people]
+    if Result.MISMATCH in results:
+        return Operator(step(15, [one.note for one in people if one.result is Result.MISMATCH]))
+    first = people[0]
+    if first.role != ROLES[0]:
+        return Operator(StepResult(15, Result.NOT_VERIFIABLE, (*notes, Note("no-operator"))))
+    vouched = first.result is Result.MATCH
+    return Operator(StepResult(15, first.result, notes), vouched=vouched, name=first.who)
+
+
+@dataclass(frozen=True, slots=True)
+class _Person:
+    role: str
+    result: Result
+    note: Note
+    who: str = ""
+
+
+def _expected(anchors: Anchors) -> list[tuple[str, str]]:
+    """Return (signature file, role), the operator first; half of a pair counts."""
+    files = anchors.operator
+    wanted = [(OPERATOR_P7S, ROLES[0])]
+    if not (anchors.operator_expected or OPERATOR_P7S in files or STATEMENT in files):
+        wanted = []
+    numbers = sorted({match[1] for name in files if (match := _WITNESS.fullmatch(name))})
+    return [*wanted, *((f"witness-{number}.p7s", ROLES[1]) for number in numbers)]
+
+
+def _person(reading: Reading, anchors: Anchors, name: str, role: str, at: datetime) -> _Person:
+    beside = STATEMENT if name == OPERATOR_P7S else name.removesuffix(".p7s") + ".txt"
+    p7s, text = anchors.operator.get(name), anchors.operator.get(beside)
     if p7s is None or text is None:
-        absent = OPERATOR_P7S if p7s is None else STATEMENT
-        return Operator(step(15, [Note("absent", {"path": absent})]))
+        absent = name if p7s is None else beside
+        return _Person(role, Result.MISMATCH, Note("absent", {"path": absent}))
     try:
         signature = cms.verify_detached(p7s, sha256(text).digest())
+        said = parse_person_statement(text)
     except BadDataError as error:
-        return Operator(step(15, [Note("signature", {"reason": str(error)})]))
-    if not _names_this(reading, text):
-        return Operator(step(15, [Note("statement-other")]))
-    who = {"who": signature.certificate.subject.rfc4514_string()}
+        return _Person(role, Result.MISMATCH, Note("signature", {"reason": f"{name}: {error}"}))
+    if said.role != role or not _is_about_this(reading, said):
+        return _Person(role, Result.MISMATCH, Note("statement-other"))
+    who = signature.certificate.subject.rfc4514_string()
     try:
         verify_chain(signature.certificate, signature.certificates, anchors.roots, at=at)
     except ChainError as error:
-        reason = Note("operator-unvouched", {**who, "reason": str(error)})
-        return Operator(StepResult(15, Result.NOT_VERIFIABLE, (reason,)))
-    return Operator(
-        StepResult(15, Result.MATCH, (Note("operator", who),)), vouched=True, name=who["who"]
-    )
+        reason = Note("operator-unvouched", {"who": who, "reason": str(error)})
+        return _Person(role, Result.NOT_VERIFIABLE, reason, who)
+    if role == ROLES[0]:
+        return _Person(role, Result.MATCH, Note("operator", {"who": who}), who)
+    return _Person(role, Result.MATCH, Note("witness", {"who": who}), who)
 
 
-def _names_this(reading: Reading, statement: bytes) -> bool:
-    """Return whether the statement names seal and machine signature, as words of their own."""
-    seal, p7s = reading.hashes.get(SEALED), reading.kept.get(SIGNATURE)
-    if seal is None or p7s is None:
+def _is_about_this(reading: Reading, said: PersonStatement) -> bool:
+    p7s = reading.kept.get(SIGNATURE)
+    if p7s is None or said.bundle != reading.bundle_id:
         return False
-    words = statement.split()
-    return seal.encode() in words and sha256(p7s).hexdigest().encode() in words
+    return said.seal == reading.hashes.get(SEALED) and said.signature == sha256(p7s).hexdigest()
