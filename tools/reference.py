@@ -8,9 +8,10 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import pkgutil
+import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -193,7 +194,9 @@ def artifacts() -> str:
     catalogue = importlib.import_module("hozen_agent.artifacts.registry").CATALOGUE
     parts = [
         NOTE,
-        "# Artifacts\n\nKinds of evidence, the most volatile first. Each says what it proves and what not.\n",
+        "# Artifacts\n\nKinds of evidence, the most volatile first. Each says what it proves and what not.\n\n",
+        *_families(catalogue),
+        *_coverage(),
     ]
     for one in sorted(catalogue.values(), key=lambda artifact: (artifact.rank, artifact.name)):
         parts.append(
@@ -203,6 +206,37 @@ def artifacts() -> str:
             f"; needs root: {_value(one.needs_root)}\n- reads: {', '.join(f'`{word}`' for word in one.reads)}\n"
         )
     return "".join(parts)
+
+
+def _families(catalogue: dict[str, Any]) -> Iterator[str]:
+    """Yield the table of all families."""
+    yield "| artifact | rank | platform | needs root | personal data | outcomes |\n|---|---|---|---|---|---|\n"
+    for one in sorted(catalogue.values(), key=lambda artifact: (artifact.rank, artifact.name)):
+        where = ", ".join(one.platforms)
+        yield f"| [`{one.name}`](#{one.name.replace('_', '-')}) | {one.rank} | {where} | {_value(one.needs_root)} "
+        yield f"| {one.personal} | {', '.join(_outcomes(one))} |\n"
+
+
+def _outcomes(one: Any) -> list[str]:
+    """Return how an attempt of the family can end: files in every way, the rest as its module says."""
+    outcomes = importlib.import_module("hozen_agent.items").Outcome
+    module = sys.modules[one.collect.__module__]
+    text = Path(module.__file__ or "").read_text(encoding="utf-8")
+    if "ctx.files" in text or "files.capture" in text:
+        return [str(outcome) for outcome in outcomes]
+    return [
+        str(o)
+        for o in outcomes
+        if o is outcomes.CAPTURED or re.search(rf"Outcome\.{o.name}\b", text)
+    ]
+
+
+def _coverage() -> Iterator[str]:
+    """Yield the field's kinds of evidence with the families that capture them."""
+    yield "\n## What the field asks for\n\nThe kinds of evidence by which live-response tools are compared.\n\n"
+    yield "| kind | artifacts | note |\n|---|---|---|\n"
+    for row in importlib.import_module("hozen_agent.coverage").ROWS:
+        yield f"| {row.kind} | {', '.join(f'`{name}`' for name in row.families) or 'none'} | {row.note} |\n"
 
 
 WRITERS = {
