@@ -13,6 +13,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from hozen_agent.writebehind import WriteBehind
 from hozen_hashes.errors import CannotWriteError
 from hozen_hashes.volumes import MAX_VOLUMES
 
@@ -78,6 +79,7 @@ class ContainerFile:
         self._pending = bytearray()
         self._digest = hashlib.sha256()
         self._flags = _DONTCACHE
+        self._behind = WriteBehind()
         self._in_volume = 0
         self.size = 0
         self.volumes: list[str] = []
@@ -112,6 +114,8 @@ class ContainerFile:
             os.fdatasync(self._fd)
         except OSError as error:
             raise cannot_write(self.volumes[-1], error) from error
+        if not self._flags:
+            self._behind.synced(self._fd, self._in_volume)
 
     def free_bytes(self) -> int:
         """Return what the medium still takes, for this user; CannotWriteError when it is gone."""
@@ -183,6 +187,7 @@ class ContainerFile:
             raise cannot_write(name, error) from error
         self.volumes.append(name)
         self._in_volume = 0
+        self._behind = WriteBehind()
         return fd
 
     def _flush_pending(self) -> None:
@@ -216,6 +221,8 @@ class ContainerFile:
             self._flags = 0
             return self._write_some(view)
         self._in_volume += count
+        if not self._flags:
+            self._behind.appended(self._fd, self._in_volume)
         return count
 
 
