@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import struct
 import time
-from itertools import count, repeat
 from typing import TYPE_CHECKING, Final
 
-from hozen_agent import syscalls
 from hozen_agent.bodyfile import PLAIN, escaped, mode_text, seconds
+from hozen_agent.bulkstat import DEVICES, DEVICES_AT, DIRECTORY, LINK, REGULAR, BulkStat
 from hozen_agent.safeopen import RefusedError
 from hozen_agent.special import APPEND_ONLY, IMMUTABLE, Look, Rules, Special
-from hozen_agent.treewalk import AT_ONCE, MAX_DEPTH, TreeWalk
+from hozen_agent.treewalk import MAX_DEPTH, TreeWalk
 from hozen_hashes.names import percent_encode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from hozen_agent.jobwork import JobOut
     from hozen_agent.safeopen import Opener
 
 BODY, SPECIAL = 0, 1  # the two streams of the job
-_ROW: Final = struct.Struct("<I4xQIIIH2xQQ16x" + "qI4x" * 4 + "128x")
-_DEVICES: Final = struct.Struct("<IIII")
-_DEVICES_AT: Final = 128
-_FLAGS: Final = (
-    syscalls.AT_SYMLINK_NOFOLLOW | syscalls.AT_NO_AUTOMOUNT | syscalls.AT_STATX_DONT_SYNC
-)
 _LINES: Final = 600
 _MOST_OWNERS: Final = 100_000
 _DAY: Final = 86_400
-_REGULAR, _DIRECTORY, _LINK = 0o10, 0o4, 0o12  # st_mode without its lower 12 bits
 _NOATIME: Final = 1024  # ST_NOATIME: reading a link changes nothing
 _ATTRIBUTES: Final = IMMUTABLE | APPEND_ONLY
 _LINE: Final = b"0|%b%b|%d|%b|%d|%d.%09d|%d.%09d|%d.%09d|%d.%09d\n"
@@ -42,22 +32,21 @@ _OLD_LINE: Final = b"0|%b%b|%d|%b|%d|%b|%b|%b|%b\n"
 class BodyWriter:
     """Visits directories for a TreeWalk."""
 
-    __slots__ = (
-        "_buffer", "_dull", "_lines", "_links", "_out", "_places", "_special", "_statx", "vanished",
-    )  # fmt: skip
+    __slots__ = ("_dull", "_lines", "_links", "_out", "_special", "_stat")
 
     def __init__(self, out: JobOut, special: Special, *, links: bool) -> None:
         """Write to `out`; with `links` the targets of symbolic links are read."""
         self._out = out
         self._special = special
         self._links = links
-        self._statx = syscalls.raw_statx()
-        self._buffer = bytearray(syscalls.STATX_SIZE * AT_ONCE)
-        base = ctypes.addressof(ctypes.c_char.from_buffer(self._buffer))
-        self._places = range(base, base + len(self._buffer), syscalls.STATX_SIZE)
+        self._stat = BulkStat()
         self._dull: dict[tuple[int, int, int], bytes] = {}
         self._lines: list[bytes] = []
-        self.vanished = 0
+
+    @property
+    def vanished(self) -> int:
+        """Names that were gone when they were asked for."""
+        return self._stat.vanished
 
     def breathe(self) -> None:
         """Lines that wait go out when it is time."""
@@ -77,14 +66,14 @@ class BodyWriter:
         since = self._special.rules.since if self._special.recent else 1 << 62
         dull, add = self._dull, self._lines.append
         inside: list[bytes] = []
-        for at, name, row in self._asked(fd, names):
+        for at, name, row in self._stat.of(fd, names):
             _, attributes, _, uid, gid, mode, inode, size, a, an, b, bn, c, cn, m, mn = row
             text = name if plain else escaped(name)
             kind = mode >> 12
-            if kind != _REGULAR:
-                if kind == _DIRECTORY:
+            if kind != REGULAR:
+                if kind == DIRECTORY:
                     inside.append(name)
-                elif kind == _LINK and self._links:
+                elif kind == LINK and self._links:
                     text += _target(fd, name)
             whose = dull.get((mode, uid, gid))
             if whose is None or c > since or attributes & _ATTRIBUTES or careful or m > c + _DAY:
@@ -96,19 +85,6 @@ class BodyWriter:
                 add(_OLD_LINE % (shown, text, inode, whose, size, *times))
         return inside
 
-    def _asked(self, fd: int, names: list[bytes]) -> Iterable[tuple[int, bytes, tuple[int, ...]]]:
-        """Return (place in the buffer, name, what statx says) of each name that is still there."""
-        number, statx = self._statx
-        results = list(
-            map(statx, repeat(number), repeat(fd), names, repeat(_FLAGS), repeat(syscalls.STATX_ALL), self._places)
-        )  # fmt: skip
-        used = memoryview(self._buffer)[: syscalls.STATX_SIZE * len(names)]
-        rows = zip(count(0, syscalls.STATX_SIZE), names, _ROW.iter_unpack(used), strict=False)
-        if not any(results):
-            return rows
-        self.vanished += sum(map(bool, results))
-        return [row for row, failed in zip(rows, results, strict=True) if not failed]
-
     def _look_again(
         self, fd: int, path: bytes, name: bytes, at: int, row: tuple[int, ...]
     ) -> bytes:
@@ -117,7 +93,7 @@ class BodyWriter:
         whose = b"%b|%d|%d" % (mode_text(mode).encode(), uid, gid)
         if self._special.is_dull(mode, uid, gid) and len(self._dull) < _MOST_OWNERS:
             self._dull[mode, uid, gid] = whose
-        look = Look(*row, *_DEVICES.unpack_from(self._buffer, at + _DEVICES_AT))
+        look = Look(*row, *DEVICES.unpack_from(self._stat.buffer, at + DEVICES_AT))
         line = self._special.line(fd, path, name, look)
         if line:
             self._out.block(SPECIAL, line)

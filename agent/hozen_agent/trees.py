@@ -78,13 +78,13 @@ class Chosen:
     left: tuple[tuple[bytes, str], ...]
 
 
-def choose(table: MountTable) -> Chosen:
-    """Return the trees in their order, a mount below a tree directly after it, without asking any file system."""
+def choose(table: MountTable, wanted: tuple[Tree, ...] = TREES) -> Chosen:
+    """Return the wanted trees in their order, a mount below a tree after it, without asking any file system."""
     trees: list[Tree] = []
     left: list[tuple[bytes, str]] = []
     walked = {(table.points[b"/"].device, table.points[b"/"].root): b"/"}
-    own = {tree.path for tree in TREES}
-    for tree in TREES:
+    own = {tree.path for tree in wanted}
+    for tree in wanted:
         mount = table.points.get(tree.path)
         why = _why_not(table, tree.path, mount, walked) if mount and tree.path != b"/" else ""
         if why and not tree.devices:
