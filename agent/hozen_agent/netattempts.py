@@ -74,10 +74,8 @@ def _dialogue(ctx: Context, space: Space | None, answers: Answers) -> Iterator[b
         for place in islice(space.places, _WAYS) if space else (None,):
             answers.entered = None
             for name, sent, data in ask(pool_of(ctx), place, answers):
-                if name in netasks.ASKS:
+                if name in netasks.ASKS:  # the rest is kept for `more`
                     yield netasks.ASKS[name].protocol, sent, data
-                else:
-                    answers.keep(name, data)
             if answers.entered is None:
                 return
 

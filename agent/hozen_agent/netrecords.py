@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from hozen_agent import genericrecords, netlinks
@@ -255,7 +256,7 @@ def _configuration(fixed: bytes, found: Attributes) -> Fields:
     }
 
 
-Parsers = dict[str, "Callable[[bytes, Attributes], Fields]"]
+Parsers = Mapping[str, "Callable[[bytes, Attributes], Fields]"]
 PARSERS: Parsers = {
     "link": _link,
     "address": _address,

@@ -144,7 +144,7 @@ class NetServer:
             try:
                 self._whole(number, ask, question)
             except OSError as error:
-                failure, failed = failure or error, failed + 1
+                failure, failed = failure or _unknown(ask, error), failed + 1
         if failure is None:
             self._end(number, Code.OK, "" if asked else "nothing of this kind is here")
         elif failed == asked:
@@ -186,6 +186,13 @@ class NetServer:
 
     def _end(self, number: int, code: Code, reason: str) -> None:
         self._out.put(Kind.END, code, number, reason.encode()[:2000])
+
+
+def _unknown(ask: Ask, error: OSError) -> OSError:
+    """A part of netfilter that is not in this kernel answers EINVAL, like a wrong question."""
+    if ask.protocol == netlink.NETFILTER and error.errno == errno.EINVAL:
+        return OSError(errno.EOPNOTSUPP, "this kernel has no such part (EINVAL)")
+    return error
 
 
 def _outcome(error: OSError) -> tuple[Code, str]:
