@@ -32,18 +32,24 @@ _MOST_SHARED = 4096
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILES = (
-    *b"stat status cgroup limits loginuid sessionid io wchan oom_score oom_score_adj".split(),
-    *b"comm personality schedstat syscall uid_map gid_map timerslack_ns".split(),
+    *b"stat status cgroup limits loginuid sessionid wchan oom_score oom_score_adj".split(),
+    *b"comm attr/current timers coredump_filter".split(),
 )
-# These take the lock of the memory map (mm/memory.c, access_remote_vm; fs/proc/task_mmu.c).
-_LOCKING = (b"cmdline", b"environ", b"maps")
+# These take the lock of the memory map (mm/memory.c, access_remote_vm; fs/proc/task_mmu.c), or the one that a process
+# keeps while it starts another program (fs/proc/base.c, lock_trace).
+_LOCKING = tuple(b"cmdline environ maps auxv io personality stack syscall".split())
+_ONCE_A_USER_SPACE = (b"uid_map", b"gid_map")
+# Devices have no position worth reading, and every daemon holds three of them.
+_PLAIN = (b"socket:", b"pipe:", b"/dev/null", b"/dev/pts/", b"/dev/tty", b"/dev/urandom")
 # What a record is made of; the rest is in the tar only.
 _CAPS = {b"environ": 256 << 10, b"cmdline": 256 << 10, b"mountinfo": 16 << 20}
 _LINKS = (b"exe", b"cwd", b"root")
 _SPACES = tuple(
     b"ns/" + name for name in b"cgroup ipc mnt net pid pid_for_children time user uts".split()
 )
-_TEXTS = tuple(b"stat status cmdline cgroup loginuid sessionid".split())
+_TEXTS = tuple(
+    b"stat status cmdline cgroup loginuid sessionid wchan attr/current oom_score_adj".split()
+)
 _KEPT = (*_TEXTS, *_LINKS, *_SPACES, b"exe error")
 _PLACES = {name: place for place, name in enumerate(_KEPT)}
 
@@ -122,6 +128,7 @@ class DeepPass:
         self._hashes = hashes
         self._leads = Leads() if leads is None else leads
         self._start = -1
+        self._users: set[bytes] = set()
         self._values = Values()
         self._entries: list[Entry] = []
         self._size = 0
@@ -162,6 +169,7 @@ class DeepPass:
             stat = procparse.parse_stat(files.get(b"stat", b""))
             self._start = -1 if stat is None else stat.start_ticks
             self._links(at, prefix, files)
+            self._identity_maps(at, prefix, files)
             asleep = self._threads(at, prefix)
             for name in _LOCKING:
                 if asleep:
@@ -210,14 +218,25 @@ class DeepPass:
                 files[name] = self._values.of(name, target)
 
     def _threads(self, at: int, prefix: bytes) -> bool:
-        """Enter each thread's name and stat; tell whether one sleeps uninterruptibly."""
+        """Enter what each thread has of its own; tell whether one sleeps uninterruptibly."""
         asleep = False
+        leader = prefix.split(b"/")[1]
         for number in self._listing(at, b"task", prefix, MAX_THREADS):
-            for name in (b"comm", b"stat"):
+            # Rights and filters may differ from thread to thread; those of the first are the process's.
+            more = () if number == leader else (b"status", b"wchan")
+            for name in (b"comm", b"stat", b"children", *more):
                 data = self._file(at, prefix, b"task/" + number + b"/" + name)
                 if name == b"stat" and data[data.rfind(b")") + 2 :][:1] == b"D":
                     asleep = True
         return asleep
+
+    def _identity_maps(self, at: int, prefix: bytes, files: dict[bytes, bytes]) -> None:
+        """Read once a user namespace which numbers its users have outside."""
+        space = files.get(b"ns/user", b"")
+        if space not in self._users:
+            self._users.add(space)
+            for name in _ONCE_A_USER_SPACE:
+                self._file(at, prefix, name)
 
     def _mount_table(self, at: int, prefix: bytes, files: dict[bytes, bytes]) -> None:
         """Read mountinfo once a mount namespace, and learn which mounts to stay out of."""
@@ -234,8 +253,8 @@ class DeepPass:
                 self._add(prefix + b"fd/" + number, ERROR, number=error.errno or 0)
                 continue
             self._add(prefix + b"fd/" + number, LINK, target)
-            if target.startswith((b"socket:", b"pipe:")):
-                continue  # they have no position; the socket tables say the rest
+            if target.startswith(_PLAIN):
+                continue  # of sockets the tables say the rest
             fdinfo = self._file(at, prefix, b"fdinfo/" + number)
             if target.endswith(b" (deleted)"):
                 holder = Holder(pid, self._start, b"fd/" + number)

@@ -12,7 +12,9 @@ from hozen_hashes.names import percent_encode
 _PF_KTHREAD = 0x0020_0000
 _STAT_FIELDS = 20  # from state to starttime
 _MAX_ARGUMENTS = 4096
-_STATUS_KEYS = (b"Uid:", b"Gid:", b"CapEff:", b"Seccomp:", b"TracerPid:")
+_STATUS_KEYS = tuple(
+    b"Uid: Gid: Groups: NSpid: CapInh: CapPrm: CapEff: CapBnd: CapAmb: NoNewPrivs: Seccomp: TracerPid:".split()
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 
 _NOT_SET = 4_294_967_295  # loginuid and sessionid of a process that nobody logged in for
 
+_STATUS = {
+    "capabilities": b"CapEff",
+    "capabilities_permitted": b"CapPrm",
+    "capabilities_inheritable": b"CapInh",
+    "capabilities_bounding": b"CapBnd",
+    "capabilities_ambient": b"CapAmb",
+    "no_new_privs": b"NoNewPrivs",
+    "seccomp": b"Seccomp",
+    "tracer": b"TracerPid",
+}
+
 
 def process_records(
     sweep: Sweep,
@@ -108,6 +119,11 @@ class _Maker:
             for name, target in sorted(files.items())
             if name.startswith(b"ns/")
         }
+        label = files.get(b"attr/current", b"").rstrip(b"\0\n")
+        record["label"] = percent_encode(label) or None
+        waits_in = _word(files.get(b"wchan", b""))
+        record["waits_in"] = None if waits_in == "0" else waits_in
+        record["oom_score_adj"] = _integer(files.get(b"oom_score_adj", b""))
         for name in ("loginuid", "sessionid"):
             value = files.get(name.encode(), b"").strip()
             number = int(value) if value.isdigit() else _NOT_SET
@@ -146,10 +162,21 @@ class _Maker:
             "euid": uids[1] if len(uids) > 1 else None,
             "gid": gids[0] if gids else None,
             "user": self._users.get(uids[0]) if uids else None,
-            "capabilities": status.get(b"CapEff", b"").decode("ascii", "replace") or None,
-            "seccomp": status.get(b"Seccomp", b"").decode("ascii", "replace") or None,
-            "tracer": status.get(b"TracerPid", b"").decode("ascii", "replace") or None,
+            "groups": procparse.identifiers(status, b"Groups"),
+            "pid_inside": procparse.identifiers(status, b"NSpid")[1:],
+            **{name: _word(status.get(key, b"")) for name, key in _STATUS.items()},
         }
+
+
+def _word(raw: bytes) -> str | None:
+    return raw.decode("ascii", "replace") or None
+
+
+def _integer(raw: bytes) -> int | None:
+    try:
+        return int(raw)
+    except ValueError:
+        return None
 
 
 def _path(raw: bytes | None) -> str | None:

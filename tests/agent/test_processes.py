@@ -153,7 +153,7 @@ def test_the_deep_tar_holds_what_vendor_tools_read(collected: Callable[..., list
         links = {member.name: member.linkname for member in tar if member.issym()}
     wanted_files = (
         "stat", "status", "cmdline", "environ", "maps", "limits", "cgroup", "mountinfo", "io", "loginuid",
-        "exe", "cwd", "root", "ns/net", "wchan",
+        "exe", "cwd", "root", "ns/net", "wchan", "children", "coredump_filter", "uid_map",
     )  # fmt: skip
     for wanted in wanted_files:
         assert any(name.endswith("/" + wanted) for name in names), wanted
@@ -185,6 +185,28 @@ def test_without_privileges_the_capture_completes_and_says_what_was_denied(
     foreign = [r for r in records(attempts).values() if r["exe"] is None]
     assert foreign
     assert all(r["name"] for r in foreign)
+
+
+def test_what_is_not_readable_is_recorded_and_what_is_shared_is_read_once(
+    collected: Callable[..., list[Shown]],
+) -> None:
+    attempts = collected(
+        "pids = [child(signal.pause) for _ in range(3)]; time.sleep(0.1)\nctx = context()\n"
+        + COLLECT
+    )
+    with tarfile.open(fileobj=io.BytesIO(attempts[1].data or b"")) as tar:
+        names = tar.getnames()
+        file = tar.extractfile("ERRORS.jsonl")
+        assert file is not None
+        errors = {json.loads(line)["name"] for line in file.read().splitlines()}
+    assert sum(name.endswith("/uid_map") for name in names) == 1
+    for wanted in ("stack", "syscall", "timers", "attr/current", "auxv", "io", "personality"):
+        found = {name for name in [*names, *errors] if name.endswith(f"/{wanted}")}
+        assert len(found) >= 4, wanted  # there, or the reason why it is not
+    record = next(r for r in records(attempts).values() if r["waits_in"])
+    assert record["oom_score_adj"] is not None
+    assert record["no_new_privs"] in {"0", "1"}
+    assert len(record["capabilities_bounding"]) == 16
 
 
 def fake_process(proc: Path, *, task_state: bytes = b"S", mounts: bytes = b"") -> None:
