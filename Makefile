@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.stamp
 SOURCES := agent collector config hashes tests tools docs
 SPELL := $(SOURCES) README.md SECURITY.md CHANGELOG.md CONTRIBUTING.md pyproject.toml Makefile
-.PHONY: help setup check lint types walls test cover docs reference fix wheel demo faults bench clean
+.PHONY: help setup check lint types walls test cover docs reference verifier fix wheel demo faults bench clean
 
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1|/p' $(MAKEFILE_LIST) | while IFS='|' read -r t d; do printf '  make %-10s %s\n' "$$t" "$$d"; done
@@ -43,6 +43,9 @@ docs: setup  ## the pages, without a single warning
 
 reference: setup  ## write the generated reference pages anew
 	$(BIN)/python tools/reference.py
+
+verifier: setup  ## write the offline verifier page anew
+	$(BIN)/python tools/verifier_page.py
 
 fix: setup  ## form and what ruff mends itself
 	$(BIN)/ruff check --fix .

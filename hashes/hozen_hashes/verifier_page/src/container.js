@@ -98,13 +98,13 @@ export class Forward {
     const coming = this.coming;
     this.coming = null;
     const near = coming !== null && position >= coming.at && position < coming.at + BLOCK;
-    const found = near ? coming : this.fetch(position);
+    const found = near ? coming : this.ahead(position);
     this.held = await found.bytes;
     this.at = found.at;
-    this.coming = this.fetch(this.at + this.held.length);
+    this.coming = this.ahead(this.at + this.held.length);
   }
 
-  fetch(at) {
+  ahead(at) {
     const bytes = at < this.container.size ? this.container.read(at, BLOCK) : Promise.resolve(new Uint8Array(0));
     bytes.catch(() => undefined); // told when it is asked for
     return { at, bytes };

@@ -11,7 +11,7 @@ export function drawReport(report, words, about) {
     make('h2', { id: 'result', tabIndex: -1 }, words.page('result-head')),
     make('div', { className: `verdict ${classOf(report.word)}`, role: 'status' },
       make('strong', { id: 'word' }, words.result(report.word)), make('p', {}, words.text(meaning(report))),
-      make('p', { className: 'hint' }, words.text('truth'))),
+      because(report, words), make('p', { className: 'hint' }, words.text('truth'))),
     make('h2', {}, words.page('facts-head')),
     make('dl', {}, facts(report, words, about).flatMap(([label, value]) => [make('dt', {}, label), make('dd', {}, value)])),
     make('h2', {}, words.page('steps-head')),
@@ -34,13 +34,21 @@ function meaning(report) {
   return report.integrity === 'match' ? 'unverifiable-origin' : 'unverifiable-integrity';
 }
 
+/** The steps to look at first, as links: those that ended like the whole, where that is no match. */
+function because(report, words) {
+  const steps = report.steps.filter((one) => report.word !== 'match' && one.result === report.word);
+  if (!steps.length) return null;
+  const links = steps.map((one) => make('a', { href: `#step-${one.number}` }, `${one.number} ${words.get('step', String(one.number))}`));
+  return make('p', {}, words.page('because'), links.flatMap((link, at) => (at ? [', ', link] : [link])));
+}
+
 function facts(report, words, about) {
-  const because = (word, detail) => [make('span', { className: `word ${classOf(word)}` }, words.result(word)), detail ? ` ${detail}` : ''];
+  const judgement = (word, detail) => [make('span', { className: `word ${classOf(word)}` }, words.result(word)), detail ? ` ${detail}` : ''];
   const { signer, counts } = report;
   const rows = [
-    [words.text('integrity'), because(report.integrity, '')],
-    [words.text('origin'), because(report.origin, report.origin_by ? words.text(`origin-${report.origin_by}`) : '')],
-    [words.text('time'), because(report.time, report.existed_at ? words.text('time-latest', { time: report.existed_at }) : '')],
+    [words.text('integrity'), judgement(report.integrity, '')],
+    [words.text('origin'), judgement(report.origin, report.origin_by ? words.text(`origin-${report.origin_by}`) : '')],
+    [words.text('time'), judgement(report.time, report.existed_at ? words.text('time-latest', { time: report.existed_at }) : '')],
     [words.text('bundle'), inert(report.bundle_id ?? '-')],
     [words.text('seal'), make('code', {}, report.seal ?? '-')],
   ];
