@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any as Shown  # conftest.Shown: tests are no package
 
+SUPPORT = Path(__file__).resolve().parents[1] / "support"
 SLEEP = Path("/bin/sleep").read_bytes()
 START = """
 import shutil, threading
@@ -171,31 +172,67 @@ def test_a_process_that_is_gone_or_another_is_missing(
     assert "another" in only.reason
 
 
+LATE = (
+    START
+    + f"""
+os.mkdir("late")
+fuse = subprocess.Popen([sys.executable, {str(SUPPORT / "late_fuse.py")!r}, "late", "ready", "/bin/sleep"])
+wait_for("ready"); time.sleep(0.1)
+with open("ready") as f: assert f.read() == "mounted", "no FUSE"
+runs = child(lambda: os.execv("late/program", ["program", "60"])); time.sleep(0.3)
+def hang():
+    fuse.send_signal(signal.SIGUSR1); time.sleep(0.1)
+def timed(what):
+    begun = time.monotonic(); what(); took = time.monotonic() - begun
+    assert took < 12, took
+"""
+)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system")
-def test_an_open_file_of_a_hung_file_system_is_named_and_not_opened(
+def test_a_deleted_program_of_a_hung_remote_mount_is_named_and_not_opened(
     collected: Callable[..., list[Shown]],
 ) -> None:
-    support = Path(__file__).resolve().parents[1] / "support/hung_fuse.py"
     attempts = collected(
-        START + "os.mkdir('dead')\n"
-        f"fuse = subprocess.Popen([sys.executable, {str(support)!r}, 'dead', 'ready'])\n"
-        "wait_for('ready'); time.sleep(0.1)\n"
-        "assert open('ready').read() == 'mounted'\n"
-        "held('fine', b'fine')\n"
-        # An O_PATH descriptor of its root; what matters is that nothing asks the file system anything.
-        "fd = os.open('dead', os.O_PATH)\n" + DEEP + "ctx = context()\n"
-        "from hozen_agent.leads import Holder\n"
-        "for a in processes.collect(ctx): pass\n"
-        "from hozen_agent import procparse\n"
-        "start = procparse.parse_stat(open('/proc/self/stat', 'rb').read()).start_ticks\n"
-        "ctx.leads.descriptor(Holder(os.getpid(), start, b'fd/%d' % fd), b'/dead/x (deleted)', b'')\n"
-        "begun = time.monotonic(); show(recovered.collect(ctx))\n"
-        "assert time.monotonic() - begun < 5\n"
-        "subprocess.run(['umount', '-l', 'dead'])\n"
-        "fuse.kill()\n",
+        LATE
+        + "os.unlink('late/program'); held('fine', b'fine'); hang()\n"
+        + DEEP
+        + "ctx = context()\n"
+        "timed(lambda: both(ctx)); assert ctx.files.notes == [], ctx.files.notes\n"
+        "os.kill(runs, 9); fuse.kill()\n"
     )
-    assert "fine" in by_target(attempts)
-    assert all("dead" not in (a.target or "") or a.outcome == "failed" for a in attempts)
+    found = by_target(attempts)
+    assert found["fine"].data == b"fine"
+    assert found["program"].outcome == "failed"
+    assert "another machine" in found["program"].reason
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts a file system")
+def test_a_local_disk_that_hangs_costs_one_worker_and_its_own_files(
+    collected: Callable[..., list[Shown]],
+) -> None:
+    attempts = collected(
+        LATE
+        + "held('fine', b'fine'); os.unlink('late/program'); hang()\n"
+        + DEEP
+        + "ctx = context()\n"
+        # As of a local file system: its mount is taken for one that cannot wait for another machine.
+        "with open('/proc/self/mountinfo') as f:\n"
+        "    dead = next(int(line.split()[0]) for line in f if ' fuse ' in line)\n"
+        "class Local(set):\n"
+        "    def __contains__(self, one): return one == dead or set.__contains__(self, one)\n"
+        "class Mounts(type(ctx.leads.local)):\n"
+        "    __slots__ = ()\n"
+        "    def learn(self, *a): super().learn(*a); self.ids = Local(self.ids)\n"
+        "ctx.leads.local = Mounts()\n"
+        "timed(lambda: both(ctx)); assert len(ctx.files.notes) == 1, ctx.files.notes\n"
+        "os.kill(runs, 9); fuse.kill()\n"
+    )
+    found = by_target(attempts)
+    assert found["fine"].data == b"fine"
+    # The hash was asked for first and hung; the device is not asked again.
+    assert found["program"].outcome == "timed_out"
+    assert found["program"].reason == "its device did not answer before"
 
 
 def test_leads_are_bounded_and_the_rest_is_counted() -> None:
