@@ -107,7 +107,7 @@ def footprint() -> dict[str, object]:
         "kernel_io": _io(),
         "covers": "from the first line of the agent to this record; sealing and reading back come after it. "
         "files_opened: calls that open a file or directory, refused ones included, without the interpreter's own start "
-        "and shared libraries",
+        "and shared libraries; sockets_opened: without those that psutil and netifaces open inside themselves",
     }
 
 

@@ -74,7 +74,8 @@ def totals() -> tuple[int, int, int]:
 
 def _heard(event: str, args: tuple[object, ...]) -> None:
     if event == "open":
-        _cells[_at] += 1
+        if not isinstance(args[0], int):  # a descriptor that is wrapped is not opened again
+            _cells[_at] += 1
     elif event == "socket.__new__":
         _cells[_at + _SOCKETS] += 1
     elif event == "subprocess.Popen":
