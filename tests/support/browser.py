@@ -62,6 +62,7 @@ class Verifier:
         *,
         roots: Sequence[Path] = (),
         log_keys: Sequence[Path] = (),
+        tsa_roots: Sequence[Path] = (),
         seal: str = "",
         at: str = AT,
         seconds: float = 30,
@@ -69,9 +70,10 @@ class Verifier:
         """Return the report as the page saves it, or `{"refusal": …}` for what is no bundle."""
         page = self.page
         page.evaluate("hozenVerifier.clear()")
-        for field, files in (("#inside", inside), ("#roots", roots), ("#log-keys", log_keys)):
+        fields = {"inside": inside, "roots": roots, "log-keys": log_keys, "tsa-roots": tsa_roots}
+        for field, files in fields.items():
             if files:
-                page.set_input_files(field, list(files))
+                page.set_input_files(f"#{field}", list(files))
         page.fill("#seal", seal)
         page.fill("#at", at)
         page.click("#verify")

@@ -2,7 +2,7 @@
 
 import { Refusal, expected } from './refusal.js';
 import { OID, extension } from './extensions.js';
-import { accepted, holds } from './mathematics.js';
+import { MIN_RSA, accepted, holds } from './mathematics.js';
 import { isoSeconds } from './names.js';
 
 const MAX_DEPTH = 8;
@@ -25,12 +25,12 @@ export class ChainError extends Refusal {
 }
 
 /** Return the path from `leaf` to one of `roots`, each valid at `at` (milliseconds since 1970); ChainError if none. */
-export async function verifyChain(leaf, extra, roots, at, checkLeaf = checkSigner) {
-  checkAlgorithm(leaf);
+export async function verifyChain(leaf, extra, roots, at, checkLeaf = checkSigner, minRsa = MIN_RSA) {
+  checkAlgorithm(leaf, minRsa);
   checkCritical(leaf);
   checkLeaf(leaf);
   checkDates(leaf, at);
-  const search = { extra, roots, at, checks: 0, failures: [] };
+  const search = { extra, roots, at, minRsa, checks: 0, failures: [] };
   const path = await extend(search, [leaf]);
   if (path !== null) return path;
   if (!search.failures.length) throw new ChainError('untrusted', 'chain-none', leaf);
@@ -62,7 +62,7 @@ async function extend(search, path) {
 async function checkStep(search, path, issuer) {
   search.checks += 1;
   if (search.checks > MAX_CHECKS) throw new ChainError('untrusted', 'chain-long', issuer);
-  checkAlgorithm(issuer);
+  checkAlgorithm(issuer, search.minRsa);
   await checkIssued(path[path.length - 1], issuer);
   checkAuthority(issuer, path.slice(1));
   checkDates(issuer, search.at);
@@ -76,8 +76,8 @@ export function checkSigner(leaf) {
   if (purposes !== null && purposes.every((one) => TRANSPORT.has(one))) throw new ChainError('untrusted', 'chain-usage', leaf);
 }
 
-function checkAlgorithm(certificate) {
-  if (!accepted(certificate.key)) throw new ChainError('too_weak', 'chain-weak', certificate);
+function checkAlgorithm(certificate, minRsa) {
+  if (!accepted(certificate.key, minRsa)) throw new ChainError('too_weak', 'chain-weak', certificate);
 }
 
 async function checkIssued(certificate, issuer) {

@@ -27,11 +27,13 @@ function inside(state, words, act) {
 
 function outside(state, words, act) {
   const add = (files) => act.add('dropped', files);
-  const rows = [...state.roots.map(({ path, file }) => ['root', path, file]), ...state.logKeys.map(({ path, file }) => ['log-key', path, file])];
+  const rows = [...state.roots.map(({ path, file }) => ['root', path, file]), ...state.tsaRoots.map(({ path, file }) => ['tsa-root', path, file]),
+    ...state.logKeys.map(({ path, file }) => ['log-key', path, file])];
   return zone(add, words.page('outside-head'),
     make('p', { className: 'hint' }, words.page('outside-help')),
     picker('roots', words.page('roots'), (files) => act.add('roots', files), { accept: '.pem,.crt,.cer,.der' }),
     picker('log-keys', words.page('log-keys'), (files) => act.add('logKeys', files), { accept: '.vkey,.txt' }),
+    picker('tsa-roots', words.page('tsa-roots'), (files) => act.add('tsaRoots', files), { accept: '.pem,.crt,.cer,.der' }),
     field('seal', words.page('seal-given'), state.seal, (value) => act.set('seal', value)),
     make('label', { className: 'row' },
       make('input', { type: 'checkbox', id: 'operator', checked: state.operatorExpected, onchange: (event) => act.set('operatorExpected', event.target.checked) }),
@@ -46,10 +48,11 @@ function zone(add, title, ...children) {
   box.addEventListener('dragover', (event) => { event.preventDefault(); box.classList.add('over'); });
   box.addEventListener('dragleave', () => box.classList.remove('over'));
   box.addEventListener('drop', async (event) => {
+    box.classList.remove('over');
+    if (event.target.type === 'file') return event.stopPropagation(); // dropped on a field itself: the browser's own way
     event.preventDefault();
     event.stopPropagation();
-    box.classList.remove('over');
-    add(await dropped(event.dataTransfer));
+    return add(await dropped(event.dataTransfer));
   });
   return box;
 }

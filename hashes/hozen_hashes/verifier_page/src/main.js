@@ -8,7 +8,7 @@ import { roleOf } from './roles.js';
 import { Sentences, preferred } from './sentences.js';
 import { work } from './worker.js';
 
-const EMPTY = { inside: [], roots: [], logKeys: [], seal: '', at: '', operatorExpected: false, working: false, complaint: null };
+const EMPTY = { inside: [], roots: [], logKeys: [], tsaRoots: [], seal: '', at: '', operatorExpected: false, working: false, complaint: null };
 const KEYS = /\.vkey$/;
 
 class Page {
@@ -90,7 +90,7 @@ class Page {
     this.worker.onmessage = ({ data }) => this.heard(data);
     this.worker.onerror = (event) => this.end({ refusal: { key: 'program', values: { message: event.message ?? 'worker' } } }, true);
     this.about = {
-      files: [...asked.container, ...asked.roots, ...asked.logKeys, ...asked.receipt, ...asked.custody, ...asked.operator].map((one) => one.name).slice(0, 40),
+      files: [...asked.container, ...asked.roots, ...asked.logKeys, ...asked.receipt, ...asked.custody, ...asked.operator, ...asked.timestamps, ...asked.tsaRoots].map((one) => one.name).slice(0, 40),
       checked: new Date().toISOString().slice(0, 19) + 'Z', browser: navigator.userAgent.match(/(Firefox|Chrome|Version)\/[0-9.]+/)?.[0] ?? 'browser',
     };
     this.worker.postMessage({ verify: asked });
@@ -112,8 +112,8 @@ class Page {
     state.complaint = complaints.find(([wrong]) => wrong)?.[1] ?? null;
     if (state.complaint !== null) return null;
     return {
-      container, receipt: of('receipt'), custody: of('custody'), attachments: of('attachment'), operator: of('operator'),
-      roots: state.roots.map(({ file }) => file), logKeys: state.logKeys.map(({ file }) => file),
+      container, receipt: of('receipt'), custody: of('custody'), attachments: of('attachment'), operator: of('operator'), timestamps: of('timestamp'),
+      roots: state.roots.map(({ file }) => file), logKeys: state.logKeys.map(({ file }) => file), tsaRoots: state.tsaRoots.map(({ file }) => file),
       seal: seal || null, operatorExpected: state.operatorExpected, at,
     };
   }

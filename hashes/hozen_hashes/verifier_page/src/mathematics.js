@@ -5,11 +5,11 @@ import { Cursor, TAG, unsigned } from './der.js';
 import { join } from './bytes.js';
 
 const SIZES = { 'P-256': 32, 'P-384': 48 };
-const MIN_RSA = 3072;
+export const MIN_RSA = 3072;
 const MAX_RSA = 16384;
 
 /** Whether bundle-v1 §9 accepts a key of this kind and size. */
-export const accepted = (key) => key.kind in SIZES || (key.kind === 'RSA' && key.bits >= MIN_RSA && key.bits <= MAX_RSA);
+export const accepted = (key, minRsa = MIN_RSA) => key.kind in SIZES || (key.kind === 'RSA' && key.bits >= minRsa && key.bits <= MAX_RSA);
 
 /** Return the browser's cryptography; pages that came over plain HTTP have none. */
 export function subtle() {

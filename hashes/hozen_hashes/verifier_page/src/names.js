@@ -1,7 +1,6 @@
 // The spelling rules of a bundle: its id, its member names, percent-encoding, times (bundle-v1 §2, §3).
 
 import { formatError } from './refusal.js';
-import { encode } from './bytes.js';
 
 const ID = /^hz-[0-9]{8}T[0-9]{6}Z-[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?-[0-9a-f]{8}$/;
 const SEGMENT = '[a-z0-9_-][a-z0-9._-]{0,79}';
@@ -59,11 +58,5 @@ export function checkTime(text) {
   return text;
 }
 
-/** Milliseconds since 1970 of a time that `checkTime` accepts, to the second below. */
-export const millis = (text) => Date.parse(text.slice(0, 19) + 'Z');
-
 /** A JavaScript time as the report has it, in whole seconds. */
 export const isoSeconds = (when) => new Date(when).toISOString().slice(0, 19) + 'Z';
-
-/** Whether UTF-8 of the text has at most so many bytes. */
-export const fits = (text, most) => encode(text).length <= most;

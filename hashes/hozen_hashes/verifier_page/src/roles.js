@@ -1,6 +1,6 @@
 // What each chosen file is for, by its name: the page never guesses from content (bundle-v1 §10).
 
-const RECEIPT = new Set(['receipt.txt', 'receipt.tlog-proof', 'receipt.p7s', 'log.vkey']);
+const RECEIPT = new Set(['receipt.txt', 'receipt.tlog-proof', 'receipt.p7s', 'log.vkey', 'checkpoint']);
 
 /** Return the role of a file among the things to be checked, or why it has none. `path` is relative, with `/`. */
 export function roleOf(path) {
@@ -13,7 +13,8 @@ export function roleOf(path) {
   if (RECEIPT.has(name)) return parts.includes('receipts') ? 'unused' : 'receipt';
   if (/^[0-9]{6}\.(json|p7s)$/.test(name)) return 'custody';
   if (/^[0-9a-f]{64}$/.test(name)) return 'attachment';
-  if (name === 'operator.p7s' || name === 'statement.txt') return 'operator';
+  if (/^(?:operator\.p7s|statement\.txt|witness-[0-9]{2}\.(?:p7s|txt))$/.test(name)) return 'operator';
+  if (/^[0-9]{4}-[a-z0-9.-]{1,40}\.tsr$/.test(name)) return 'timestamp';
   return 'unused';
 }
 

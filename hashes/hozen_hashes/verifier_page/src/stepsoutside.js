@@ -1,7 +1,6 @@
-// Steps 12 and 13 of bundle-v1 §11: what the collector states, and since when the bundle exists.
+// Step 12 of bundle-v1 §11: what the collector states about the bundle.
 
 import { expected } from './refusal.js';
-import { millis } from './names.js';
 import { verifyReceipt } from './receipt.js';
 import { MATCH, NOT_RUN, NOT_VERIFIABLE, ended, judged, note } from './report.js';
 import { sha256hex } from './sha256.js';
@@ -38,12 +37,3 @@ function judge({ said, about, anchor }, nothing) {
   const step = ended(12, MATCH, [note('receipt-quarantine', { ...values, verified: said.verified ?? '-' })]);
   return { step, vouched: false, moment, by: log };
 }
-
-/** Step 13: since when the bundle exists, vouched for from outside. */
-export function time(receipted) {
-  if (receipted.moment !== null) return ended(13, MATCH, [note('existed', { time: receipted.moment, log: receipted.by })]);
-  return ended(13, receipted.step.result === NOT_RUN ? NOT_RUN : NOT_VERIFIABLE, [note('no-time')]);
-}
-
-/** When the signer's certificate must have been valid: when it was known to be used, else `at`. */
-export const provenTime = (receipted, at) => (receipted.moment === null ? at : millis(receipted.moment));

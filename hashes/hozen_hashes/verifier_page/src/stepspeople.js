@@ -1,18 +1,18 @@
-// Steps 14 and 15 of bundle-v1 §11: custody events in their chain, and the operator's signature.
+// Steps 14 and 15 of bundle-v1 §11: custody events in their chain, and the signatures of people.
 
 import { expected } from './refusal.js';
-import { ascii } from './bytes.js';
 import { ChainError, verifyChain } from './chain.js';
 import { verifyDetached } from './cms.js';
 import { Fields } from './fields.js';
 import { parseObject } from './json.js';
-import { MATCH, NOT_RUN, NOT_VERIFIABLE, ended, judged, note } from './report.js';
+import { readPersonStatement } from './personstatement.js';
+import { MATCH, MISMATCH, NOT_RUN, NOT_VERIFIABLE, ended, judged, note } from './report.js';
 import { sha256, sha256hex } from './sha256.js';
-import { refused } from './stepssignature.js';
 import { SEALED, SIGNATURE } from './tagfiles.js';
 
 const OPERATOR = 'operator.p7s';
 const STATEMENT = 'statement.txt';
+const WITNESS = /^witness-([0-9]{2})\.(?:p7s|txt)$/;
 
 /** Whose keys signed the events is not judged: an event is the statement of whoever made it. */
 export async function custody(reading, anchors) {
@@ -52,34 +52,53 @@ async function eventProblem(reading, anchors, name, before) {
   return lost === undefined ? null : { key: 'event-attachment', values: { name: lost.slice(0, 16) } };
 }
 
-/** Return `{ step, vouched }`: a person signed a statement that names this seal and this machine signature. */
+/** Return `{ step, vouched }`: only the operator can vouch; a witness whose signature does not hold is a mismatch all the same. */
 export async function operator(reading, anchors, at) {
   const alone = (step) => ({ step, vouched: false });
-  const [p7s, text] = [anchors.operator.get(OPERATOR), anchors.operator.get(STATEMENT)];
-  if (p7s === undefined && text === undefined && !anchors.operatorExpected) return alone(ended(15, NOT_RUN, [note('no-operator')]));
-  if (p7s === undefined || text === undefined) {
-    return alone(judged(15, [note('absent', { path: p7s === undefined ? OPERATOR : STATEMENT })]));
-  }
-  let signature;
+  const people = [];
+  for (const [name, role] of wanted(anchors)) people.push(await person(reading, anchors, name, role, at));
+  if (!people.length) return alone(ended(15, NOT_RUN, [note('no-operator')]));
+  const wrong = people.filter((one) => one.result === MISMATCH);
+  if (wrong.length) return alone(judged(15, wrong.map((one) => one.note)));
+  const notes = people.map((one) => one.note);
+  const [first] = people;
+  if (first.role !== 'operator') return alone(ended(15, NOT_VERIFIABLE, [...notes, note('no-operator')]));
+  return { step: ended(15, first.result, notes), vouched: first.result === MATCH };
+}
+
+/** Signature files with the role of who made them, the operator first; half of a pair counts. */
+function wanted({ operator: files, operatorExpected }) {
+  const first = operatorExpected || files.has(OPERATOR) || files.has(STATEMENT) ? [[OPERATOR, 'operator']] : [];
+  const numbers = [...files.keys()].map((name) => WITNESS.exec(name)?.[1]).filter(Boolean);
+  return [...first, ...[...new Set(numbers)].sort().map((number) => [`witness-${number}.p7s`, 'witness'])];
+}
+
+async function person(reading, anchors, name, role, at) {
+  const beside = name === OPERATOR ? STATEMENT : name.replace(/p7s$/, 'txt');
+  const [p7s, text] = [anchors.operator.get(name), anchors.operator.get(beside)];
+  const found = (result, key, values) => ({ role, result, note: note(key, values) });
+  if (p7s === undefined || text === undefined) return found(MISMATCH, 'absent', { path: p7s === undefined ? name : beside });
+  let signature, said;
   try {
     signature = await verifyDetached(p7s, sha256(text));
+    said = readPersonStatement(text);
   } catch (error) {
-    return alone(refused(15, error));
+    const refusal = expected(error, (one) => one.badData || one.kind === 'unverifiable');
+    const reason = { key: 'member', values: { name, reason: refusal.reason } };
+    return refusal.badData ? found(MISMATCH, 'signature', { reason }) : found(NOT_VERIFIABLE, 'not-checked', { reason });
   }
-  if (!namesThis(reading, text)) return alone(judged(15, [note('statement-other')]));
+  if (said.role !== role || !isAboutThis(reading, said)) return found(MISMATCH, 'statement-other');
   const who = signature.certificate.subject.text;
   try {
     await verifyChain(signature.certificate, signature.certificates, anchors.roots, at);
   } catch (error) {
-    const { reason } = expected(error, (one) => one instanceof ChainError);
-    return alone(ended(15, NOT_VERIFIABLE, [note('operator-unvouched', { who, reason })]));
+    return found(NOT_VERIFIABLE, 'operator-unvouched', { who, reason: expected(error, (one) => one instanceof ChainError).reason });
   }
-  return { step: ended(15, MATCH, [note('operator', { who })]), vouched: true };
+  return found(MATCH, role, { who });
 }
 
-function namesThis(reading, text) {
-  const [seal, p7s] = [reading.hashes.get(SEALED), reading.kept.get(SIGNATURE)];
-  if (seal === undefined || p7s === undefined) return false;
-  const words = (ascii(text) ?? '').split(/\s+/);
-  return words.includes(seal) && words.includes(sha256hex(p7s));
+function isAboutThis(reading, said) {
+  const p7s = reading.kept.get(SIGNATURE);
+  if (p7s === undefined || said.bundle !== reading.bundleId) return false;
+  return said['seal-sha256'] === reading.hashes.get(SEALED) && said['signature-sha256'] === sha256hex(p7s);
 }

@@ -1,13 +1,15 @@
 // Runs the fifteen steps of bundle-v1 §11 and gives the verdict; the report has the form hozen-verification/1.
 
+import { rfc3339 } from './moments.js';
 import { isoSeconds } from './names.js';
 import { Reading } from './reading.js';
 import { MATCH, MISMATCH, NOT_RUN, NOT_VERIFIABLE, ended, note } from './report.js';
 import { againstManifest, container, nothingElse, sealedText, structure } from './stepsfiles.js';
 import { journal, records } from './stepsjournal.js';
-import { provenTime, receipt, time } from './stepsoutside.js';
+import { receipt } from './stepsoutside.js';
 import { custody, operator } from './stepspeople.js';
 import { identity, machineSeal, signerInfo, start } from './stepssignature.js';
+import { judgedAt, known, stamped, time } from './stepstime.js';
 import { MANIFEST, SEALED, SIGNATURE } from './tagfiles.js';
 
 const STEPS = 15;
@@ -22,14 +24,16 @@ export async function verify(source, anchors, at, progress) {
   const facts = reading.journal.finish();
   const seal = await machineSeal(reading);
   const receipted = await receipt(reading, anchors, at);
-  const moment = provenTime(receipted, at);
+  const stamps = await stamped(reading, anchors, at);
+  const proven = known(receipted, stamps);
+  const moment = judgedAt(proven, at);
   const signed = await operator(reading, anchors, moment);
-  const found = { facts, seal, receipted, signed, moment };
+  const found = { facts, seal, receipted, stamps, proven, signed, moment };
   const { steps, wrong } = reading.complete ? await allSteps(reading, anchors, found) : firstStep(reading);
   return { report: summary(reading, anchors, at, found, steps), reading, wrong };
 }
 
-async function allSteps(reading, anchors, { facts, seal, receipted, signed, moment }) {
+async function allSteps(reading, anchors, { facts, seal, receipted, stamps, signed, moment }) {
   const payload = reading.payload.finish();
   const tags = reading.tags.finish(new Set([SEALED, SIGNATURE]));
   const steps = [
@@ -45,7 +49,7 @@ async function allSteps(reading, anchors, { facts, seal, receipted, signed, mome
     await identity(seal.signature, facts, anchors, moment),
     await start(seal.signature, facts, reading),
     receipted.step,
-    time(receipted),
+    time(receipted, stamps),
     await custody(reading, anchors),
     signed.step,
   ];
@@ -59,11 +63,11 @@ function firstStep(reading) {
   return { steps: [container(reading, []), ...rest], wrong: new Map() };
 }
 
-function summary(reading, anchors, at, { facts, seal, receipted, signed }, steps) {
+function summary(reading, anchors, at, { facts, seal, receipted, proven, signed }, steps) {
   const results = steps.map((one) => one.result);
   const [origin, by] = originOf(results, reading, receipted, signed);
   const word = verdict(results, origin, anchors.seal !== null);
-  const moment = reading.complete ? receipted.moment : null;
+  const moment = reading.complete && proven !== null ? rfc3339(proven) : null;
   return {
     format: 'hozen-verification/1', bundle_id: reading.bundleId, form: anchors.form, word, exit_code: EXIT[word],
     integrity: integrity(results), origin, origin_by: by || null, time: moment === null ? NOT_VERIFIABLE : MATCH,

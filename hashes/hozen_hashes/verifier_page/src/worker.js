@@ -40,6 +40,7 @@ async function check(asked, post) {
     logKeys: (await texts(asked.logKeys)).map(([, bytes]) => readVkey(trimmed(bytes))),
     receipt: asked.receipt.length ? new Map(await texts(asked.receipt)) : null,
     custody: new Map(await texts(asked.custody)), operator: new Map(await texts(asked.operator)),
+    timestamps: new Map(await texts(asked.timestamps)), tsaRoots: (await texts(asked.tsaRoots)).flatMap(([, bytes]) => readCertificates(bytes)),
     attachments: await digests(asked.attachments),
   };
   let last = 0;
