@@ -13,7 +13,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from hozen_agent.writebehind import WriteBehind
+from hozen_agent.directfile import DirectFile
 from hozen_hashes.errors import CannotWriteError
 from hozen_hashes.volumes import MAX_VOLUMES
 
@@ -79,7 +79,7 @@ class ContainerFile:
         self._pending = bytearray()
         self._digest = hashlib.sha256()
         self._flags = _DONTCACHE
-        self._behind = WriteBehind()
+        self._direct: DirectFile | None = None
         self._in_volume = 0
         self.size = 0
         self.volumes: list[str] = []
@@ -111,11 +111,9 @@ class ContainerFile:
         """Return when everything appended is durable; CannotWriteError otherwise."""
         self._flush_pending()
         try:
-            os.fdatasync(self._fd)
+            self._sync()
         except OSError as error:
             raise cannot_write(self.volumes[-1], error) from error
-        if not self._flags:
-            self._behind.synced(self._fd, self._in_volume)
 
     def free_bytes(self) -> int:
         """Return what the medium still takes, for this user; CannotWriteError when it is gone."""
@@ -127,7 +125,7 @@ class ContainerFile:
 
     def close(self) -> None:
         """Close the file; what was not synced may be lost."""
-        os.close(self._fd)
+        self._leave()
 
     def withdraw(self) -> None:
         """The files are gone as far as the medium allows; only for a capture that read nothing."""
@@ -187,7 +185,8 @@ class ContainerFile:
             raise cannot_write(name, error) from error
         self.volumes.append(name)
         self._in_volume = 0
-        self._behind = WriteBehind()
+        if not self._flags:
+            self._direct = DirectFile(fd)
         return fd
 
     def _flush_pending(self) -> None:
@@ -207,22 +206,38 @@ class ContainerFile:
         if self._volume_size is None:
             return view
         if self._in_volume >= self._volume_size:
-            os.fdatasync(self._fd)
-            os.close(self._fd)
+            self._sync()
+            self._leave()
             self._fd = self._next_file()
         return view[: self._volume_size - self._in_volume]
 
+    def _sync(self) -> None:
+        if self._direct is not None:
+            self._direct.flush()
+        os.fdatasync(self._fd)
+        if self._direct is not None:
+            self._direct.let_go()
+
+    def _leave(self) -> None:
+        if self._direct is not None:
+            self._direct.close()
+        os.close(self._fd)
+
     def _write_some(self, view: memoryview) -> int:
+        if self._direct is not None:
+            count = self._direct.write(view)
+            self._in_volume += count
+            return count
         try:
             count = os.pwritev(self._fd, [view], self._in_volume, self._flags)
         except OSError as error:
             if not self._flags or error.errno not in {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS}:
                 raise
             self._flags = 0
+            if not self._in_volume:
+                self._direct = DirectFile(self._fd)
             return self._write_some(view)
         self._in_volume += count
-        if not self._flags:
-            self._behind.appended(self._fd, self._in_volume)
         return count
 
 
