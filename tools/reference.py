@@ -105,9 +105,9 @@ def profiles() -> str:
     parts.append(
         "[Configuration](config.md). The SHA-256 is that of the file and is in every bundle.\n"
     )
-    for name in ("minimal", "standard", "full"):
+    for name in ("minimal", "standard", "full", "pre-isolation"):
         parts += _profile(name)
-    missing = set(profile_names()) - {"minimal", "standard", "full"}
+    missing = set(profile_names()) - {"minimal", "standard", "full", "pre-isolation"}
     if missing:
         raise SystemExit(f"profiles without a section: {missing}")
     return "".join(parts)
