@@ -27,8 +27,7 @@ _TABLES = (
 ).split()
 _FILES = (
     b"/etc/resolv.conf", b"/etc/hosts", b"/etc/nsswitch.conf", b"/etc/host.conf", b"/etc/hostname", b"/etc/networks",
-    b"/etc/hosts.allow", b"/etc/hosts.deny", b"/etc/iproute2/rt_tables",
-    b"/run/systemd/resolve/resolv.conf", b"/run/systemd/resolve/stub-resolv.conf", b"/run/resolvconf/resolv.conf",
+    b"/etc/hosts.allow", b"/etc/hosts.deny",
 )  # fmt: skip
 
 
@@ -40,12 +39,19 @@ _FILES = (
     "the host was attached to its networks; not what was sent, and not earlier settings.",
     ja="現時点のインターフェース、アドレス、経路表、規則、近隣表、名前解決設定。ネットワークへの接続状態を示す。"
     "通信内容や以前の設定は示さない。",
-    reads=("netlink:route", "/proc/PID/net/*", *(path.decode() for path in _FILES)),
+    reads=(
+        "netlink:route",
+        "netlink:generic",
+        "/proc/PID/net/*",
+        *(path.decode() for path in _FILES),
+        "network settings",
+    ),
 )
 def collect(ctx: Context) -> Iterator[Attempt]:
     """Yield the netlink dialogue of each namespace and its records, the tables as text, then the files."""
     from hozen_agent.netasks import INTERFACES
     from hozen_agent.netattempts import namespace
+    from hozen_agent.netconfig import settings
     from hozen_agent.netrecords import records
     from hozen_agent.netspaces import Spaces
 
@@ -59,6 +65,7 @@ def collect(ctx: Context) -> Iterator[Attempt]:
         FileRequest(artifact=_NAME, path=path, ext="txt", max_bytes=16 << 20) for path in _FILES
     )
     yield from ctx.files(requests)
+    yield from settings(ctx, _NAME)
 
 
 def _namespaces(ctx: Context) -> Attempt:
