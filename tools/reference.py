@@ -217,18 +217,28 @@ def _families(catalogue: dict[str, Any]) -> Iterator[str]:
         yield f"| {one.personal} | {', '.join(_outcomes(one))} |\n"
 
 
+_OWN = re.compile(r"from hozen_agent(?:\.([a-z_.]+))? import (\([^)]*\)|[^\n]+)")
+
+
 def _outcomes(one: Any) -> list[str]:
-    """Return how an attempt of the family can end: files in every way, the rest as its module says."""
+    """Return how an attempt of the family can end: the recorder's five ways, and those that its modules name."""
     outcomes = importlib.import_module("hozen_agent.items").Outcome
-    module = sys.modules[one.collect.__module__]
-    text = Path(module.__file__ or "").read_text(encoding="utf-8")
-    if "ctx.files" in text or "files.capture" in text:
-        return [str(outcome) for outcome in outcomes]
-    return [
-        str(o)
-        for o in outcomes
-        if o is outcomes.CAPTURED or re.search(rf"Outcome\.{o.name}\b", text)
-    ]
+    text = _source(sys.modules[one.collect.__module__].__name__)
+    used = (
+        f"hozen_agent.{name}"
+        for where, names in _OWN.findall(text)
+        for name in ([where] if where else re.findall(r"\w+", names))
+    )
+    text += "".join(_source(name) for name in used if not name.endswith((".items", ".registry")))
+    files = "ctx.files" in text or "files.capture" in text
+    named = {o for o in (outcomes.MISSING, outcomes.DENIED) if files or f"Outcome.{o.name}" in text}
+    return [str(o) for o in outcomes if o in named or o not in {outcomes.MISSING, outcomes.DENIED}]
+
+
+def _source(name: str) -> str:
+    """Return the text of a module of the agent."""
+    file = importlib.import_module(name).__file__
+    return Path(file).read_text(encoding="utf-8") if file else ""
 
 
 def _coverage() -> Iterator[str]:
