@@ -22,7 +22,7 @@ class Through:
 
     Attributes:
         start_ticks: of the process; with another one nothing is read.
-        inode: device and inode that the link must lead to; (0, 0) for the memory.
+        inode: device and inode that the link must lead to; (0, 0) for the memory, and for texts of procfs.
         hashed: only the SHA-256 is wanted, as 64 letters in place of the content.
         seconds: what hashing may take.
     """

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from hozen_agent import procparse
 from hozen_agent.crossview import raw
+from hozen_agent.heldtext import held_text
 from hozen_agent.leads import Holder, Leads
 from hozen_agent.sweep import ERROR, FILE, LINK, read_some
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from hozen_agent.exehash import Exe, ExeHashes
+    from hozen_agent.heldtext import Reader
     from hozen_agent.sweep import Entry
 
 BATCH = 2 << 20
@@ -120,9 +122,19 @@ class DeepPass:
         *,
         hashes: ExeHashes,
         leads: Leads | None = None,
+        read: Reader | None = None,
         tick: Callable[[], None] = lambda: None,
     ) -> None:
-        """Read below `proc`; deleted files met on the way go into `leads`; `tick` is called after each process."""
+        """Read below `proc`.
+
+        Args:
+            proc: descriptor of a procfs directory.
+            hashes: hashes programs.
+            leads: takes the deleted files met on the way.
+            read: the capture's reader, for what could hang here; without it that is left out (EBUSY).
+            tick: called after each process.
+        """
+        self._read = read
         self._tick = tick
         self._proc = proc
         self._hashes = hashes
@@ -172,10 +184,8 @@ class DeepPass:
             self._identity_maps(at, prefix, files)
             asleep = self._threads(at, prefix)
             for name in _LOCKING:
-                if asleep:
-                    self._add(prefix + name, ERROR, number=EBUSY)
-                    continue
-                data = self._file(at, prefix, name, files)
+                take = self._elsewhere if asleep else self._file
+                data = take(at, prefix, name, files)
                 if name == b"maps" and b" (deleted)\n" in data:
                     self._leads.mapped(pid, self._start, data)
             self._mount_table(at, prefix, files)
@@ -202,6 +212,22 @@ class DeepPass:
         if data or not number:
             self._add(prefix + name, FILE, data)
             if files is not None and name in _TEXTS:
+                files[name] = self._values.of(name, data)
+        if number:
+            self._add(prefix + name, ERROR, number=number)
+        return data
+
+    def _elsewhere(self, _at: int, prefix: bytes, name: bytes, files: dict[bytes, bytes]) -> bytes:
+        """Let a worker read what could hang here; after the first that hangs nobody tries again."""
+        data, number = b"", EBUSY
+        if self._read is not None:
+            most = _CAPS.get(name, MAX_FILE)
+            data, number = held_text(self._read, prefix + name, self._start, most)
+            if number == EBUSY:
+                self._read = None
+        if data or not number:
+            self._add(prefix + name, FILE, data)
+            if name in _TEXTS:
                 files[name] = self._values.of(name, data)
         if number:
             self._add(prefix + name, ERROR, number=number)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from hozen_agent import procdir, withheld
 from hozen_agent.endings import STATX, Fields
 from hozen_agent.ring import STAT, Code, Flag, Kind
+from hozen_agent.sweep import read_some
 from hozen_agent.worker import SMALL, FileWorker
 from hozen_hashes.digest import Digest
 
@@ -77,6 +78,31 @@ class ProcessWorker(FileWorker):
             self._end(Code.FAILED, reason)
         else:
             self.out.put(Kind.WHOLE, Code.OK, 0 if kept else Flag.ATIME, stat + digest.encode())
+
+    def text(self, name: bytes, *, max_bytes: int) -> None:
+        """A text that the kernel makes is answered; reading it may wait for a lock of its process."""
+        start, _, _, _, path = name.split(b" ", _PARTS - 1)
+        pid, _, rest = path.removeprefix(b"/proc/").partition(b"/")
+        try:
+            process = procdir.open_process(self.proc, int(pid), int(start))
+            try:
+                fd = os.open(rest, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=process)
+            finally:
+                os.close(process)
+        except ProcessLookupError as error:
+            self._end(Code.MISSING, error.strerror or "the process ended")
+            return
+        except OSError as error:
+            self._end_by(error, "open")
+            return
+        try:
+            data, number = read_some(fd, max_bytes)
+            self.begin(fd)
+        finally:
+            os.close(fd)
+        self._bytes(data)
+        code = Code.OK if not number else Code.TRUNCATED if data else Code.FAILED
+        self._end(code, os.strerror(number) if number else "")
 
     def _digest(self, fd: int, stat: bytes, most: int, until: float) -> tuple[str, str]:
         """Return the hash, or why there is none."""

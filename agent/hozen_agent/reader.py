@@ -362,7 +362,9 @@ def _kind(request: FileRequest) -> int:
         return serve.FILES
     if request.through.hashed:
         return serve.HASHED
-    return serve.CORE if request.path.endswith(b"/mem") else serve.HELD
+    if request.through.inode != (0, 0):
+        return serve.HELD
+    return serve.CORE if request.path.endswith(b"/mem") else serve.TEXT
 
 
 def _through(request: FileRequest) -> bytes:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LENGTH: Final = struct.Struct("<I")
 REQUEST: Final = struct.Struct("<BBQ")
-FILES, WALK, NET, JOB, HELD, HASHED, CORE = 1, 2, 3, 4, 5, 6, 7
+FILES, WALK, NET, JOB, HELD, HASHED, CORE, TEXT = 1, 2, 3, 4, 5, 6, 7, 8
 NEWEST, METADATA, AGING, PASSWD = 1, 2, 4, 8
 _PATHS_AT_ONCE: Final = 16 << 10
 _PATHS_UNSENT: Final = 64 << 10
@@ -78,7 +78,7 @@ def serve(requests: int, opener: Opener, out: Producer, *, proc: int) -> None:
             net.answer(names, seconds=number / 1000)
         elif kind == JOB:
             work(opener, out, flags, names)
-        elif kind in {HELD, HASHED, CORE}:
+        elif kind in {HELD, HASHED, CORE, TEXT}:
             _of_processes(files, kind, names, max_bytes=number, newest=bool(flags & NEWEST))
         else:
             _Found(out, timed=bool(flags & NEWEST)).walk(opener, names, seconds=number / 1000)
@@ -99,6 +99,8 @@ def _of_processes(
             worker.held(name, max_bytes=max_bytes, newest=newest)
         elif kind == HASHED:
             worker.hashed(name, max_bytes=max_bytes)
+        elif kind == TEXT:
+            worker.text(name, max_bytes=max_bytes)
         else:
             from hozen_agent.coreworker import answer
 

@@ -53,7 +53,7 @@ class Reader:
         from hozen_agent.reader import FileReader
         if self.reader is None:
             root, at = self.at
-            self.reader = FileReader(ReaderPool.start(root=root, proc=at, note=self.notes.append, silence=1.5))
+            self.reader = FileReader(ReaderPool.start(root=root, proc=at, note=self.notes.append, silence=4.0))
         return self.reader(requests)
 
 def context(redact=True, utmp=b"/nonexistent", root=b"/", match=(), offset=None):

@@ -20,16 +20,17 @@ from hozen_agent import procdir, procparse
 from hozen_agent.artifacts import processes
 from hozen_agent.deep import DeepPass, Seen
 from hozen_agent.exehash import ExeHashes
+from hozen_agent.items import Attempt, Outcome
 from hozen_agent.procrecords import process_records
 from hozen_agent.redact import Redactor
 from hozen_agent.sweep import Sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
     from typing import Any as Shown  # conftest.Shown: tests are no package
 
-    from hozen_agent.context import Context
+    from hozen_agent.context import Context, FileRequest
 
 
 PLANT = "Zq7pl4ntXk93vWm"
@@ -226,10 +227,10 @@ def fake_process(proc: Path, *, task_state: bytes = b"S", mounts: bytes = b"") -
     (here / "exe").symlink_to(program)
 
 
-def deep(proc: Path) -> tuple[Seen, dict[str, int]]:
+def deep(proc: Path, read: Any = None) -> tuple[Seen, dict[str, int]]:
     at = os.open(proc, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        run = DeepPass(at, hashes=ExeHashes(lambda _: iter(())))
+        run = DeepPass(at, hashes=ExeHashes(lambda _: iter(())), read=read)
         entries = [entry for batch in run.batches([9]) for entry in batch]
     finally:
         os.close(at)
@@ -243,6 +244,56 @@ def test_memory_maps_behind_a_thread_that_sleeps_uninterruptibly_are_left(tmp_pa
     _, errors = deep(tmp_path)
     for name in ("cmdline", "environ", "maps"):
         assert errors[f"proc/9/{name}"] == errno.EBUSY
+
+
+ASLEEP = """
+def asleep():
+    import ctypes
+    # The parent of a vfork(2) sleeps uninterruptibly until its child starts a program.
+    numbers = {"x86_64": 56, "aarch64": 220}
+    child = ctypes.CDLL(None).syscall(numbers[os.uname().machine], 0x4000 | 17, 0, 0, 0, 0)
+    if child == 0:
+        open("ready", "w").close(); signal.pause()
+os.environ["MARK"] = "of-the-sleeper"
+pid = child(lambda: os.execve(sys.executable, [sys.executable, "-I", "-S", "-c", SLEEPER], {"MARK": "of-the-sleeper"}))
+wait_for("ready"); time.sleep(0.1)
+with open(f"/proc/{pid}/stat") as f: assert f.read().split(") ")[1][0] == "D"
+"""
+
+
+@pytest.mark.skipif(os.uname().machine not in {"x86_64", "aarch64"}, reason="calls by number")
+def test_texts_of_a_process_that_sleeps_uninterruptibly_are_read_by_a_worker(
+    collected: Callable[..., list[Shown]],
+) -> None:
+    head, body = ASLEEP.split("os.environ", 1)
+    sleeper = "import os, signal\n" + head.strip() + "\nasleep()"
+    attempts = collected(
+        f"SLEEPER = {sleeper!r}\nos.environ" + body + "ctx = context()\n" + COLLECT
+        + "assert ctx.files.notes == []\n"
+    )  # fmt: skip
+    line = next(r for r in records(attempts).values() if r["state"] == "D")
+    assert line["cmdline"][1:3] == ["-I", "-S"]
+    with tarfile.open(fileobj=io.BytesIO(attempts[1].data or b"")) as tar:
+        file = tar.extractfile(f"proc/{line['pid']}/environ")
+        assert file is not None
+        assert file.read().startswith(b"MARK=")
+        assert f"proc/{line['pid']}/maps" in tar.getnames()
+
+
+def test_after_the_first_text_that_hangs_no_other_is_tried(tmp_path: Path) -> None:
+    fake_process(tmp_path, task_state=b"D")
+    asked = []
+
+    def read(requests: Iterable[FileRequest]) -> Iterator[Attempt]:
+        for request in requests:
+            asked.append(request.path)
+            yield Attempt(
+                artifact="x", source=request.path, method="read", outcome=Outcome.TIMED_OUT
+            )
+
+    _, errors = deep(tmp_path, read=read)
+    assert asked == [b"/proc/9/cmdline"]
+    assert errors["proc/9/maps"] == errors["proc/9/stack"] == errno.EBUSY
 
 
 def test_a_program_on_a_remote_or_unknown_mount_is_not_opened(tmp_path: Path) -> None:

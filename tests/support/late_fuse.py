@@ -28,20 +28,20 @@ def attributes(inode: int, size: int) -> bytes:
 
 def answer(kind: int, node: int, body: bytes, program: bytes) -> bytes | int:
     """Return the answer, or a negative error number."""
-    if kind == INIT:
-        return struct.pack("<IIIIHHIIHHI28x", 7, 31, 1 << 17, 0, 12, 9, 1 << 17, 1, 32, 0, 0)
-    if kind == LOOKUP and body.rstrip(b"\0") == b"program":
-        return struct.pack("<QQQQII", 2, 0, _LONG, _LONG, 0, 0) + attributes(2, len(program))
-    if kind == GETATTR:
-        return struct.pack("<QII", _LONG, 0, 0) + attributes(node, len(program) if node == 2 else 0)
-    if kind == OPEN:
-        return struct.pack("<QII", 7, 2, 0)  # what is in the page cache stays there
+    size = len(program) if node == 2 else 0
+    fixed = {
+        INIT: struct.pack("<IIIIHHIIHHI28x", 7, 31, 1 << 17, 0, 12, 9, 1 << 17, 1, 32, 0, 0),
+        GETATTR: struct.pack("<QII", _LONG, 0, 0) + attributes(node, size),
+        OPEN: struct.pack("<QII", 7, 2, 0),  # what is in the page cache stays there
+        **dict.fromkeys((UNLINK, 18, 25), b""),
+    }
     if kind == READ:
-        offset, size = struct.unpack_from("<QI", body, 8)
-        return program[offset : offset + size]
-    if kind in {UNLINK, 18, 25}:
-        return b""
-    return -2 if kind == LOOKUP else -38
+        offset, most = struct.unpack_from("<QI", body, 8)
+        return program[offset : offset + most]
+    if kind == LOOKUP:
+        found = struct.pack("<QQQQII", 2, 0, _LONG, _LONG, 0, 0) + attributes(2, len(program))
+        return found if body.rstrip(b"\0") == b"program" else -2
+    return fixed.get(kind, -38)
 
 
 def main(directory: str, ready: str, source: str) -> None:

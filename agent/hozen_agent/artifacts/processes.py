@@ -42,7 +42,8 @@ _INCOMPLETE = (
 def collect(ctx: Context) -> Iterator[Attempt]:
     """Yield the sweep, the deep pass in batches, and the records made of both."""
     yield sweep_attempt(ctx.sweep, ctx.redactor)
-    deep = DeepPass(ctx.proc, hashes=ExeHashes(ctx.files), leads=ctx.leads, tick=ctx.tick)
+    hashes = ExeHashes(ctx.files)
+    deep = DeepPass(ctx.proc, hashes=hashes, leads=ctx.leads, read=ctx.files, tick=ctx.tick)
     tags = ["sweep"]
     try:
         pids = pids_now(ctx.proc)
