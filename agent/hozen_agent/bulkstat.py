@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import struct
+from functools import partial
 from itertools import count, repeat
 from typing import TYPE_CHECKING, Final
 
@@ -11,7 +12,7 @@ from hozen_agent import syscalls
 from hozen_agent.treewalk import AT_ONCE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 # mask, attributes, links, uid, gid, mode, inode, size, then access, birth, attribute change, content change as (s, ns)
 Row = tuple[int, ...]
@@ -36,17 +37,17 @@ class BulkStat:
     __slots__ = ("_places", "_statx", "buffer", "vanished")
 
     def __init__(self) -> None:
-        self._statx = syscalls.raw_statx()
         self.buffer = bytearray(syscalls.STATX_SIZE * AT_ONCE)
         base = ctypes.addressof(ctypes.c_char.from_buffer(self.buffer))
-        self._places = range(base, base + len(self.buffer), syscalls.STATX_SIZE)
+        places = range(base, base + len(self.buffer), syscalls.STATX_SIZE)
+        self._places = [ctypes.c_void_p(place) for place in places]
+        self._statx = syscalls.quick_statx() or _by_number()
         self.vanished = 0
 
     def of(self, fd: int, names: list[bytes]) -> Iterable[tuple[int, bytes, Row]]:
         """Return (place in the buffer, name, what statx says) of each name that is still there."""
-        number, statx = self._statx
         results = list(
-            map(statx, repeat(number), repeat(fd), names, repeat(_FLAGS), repeat(syscalls.STATX_ALL), self._places)
+            map(self._statx, repeat(fd), names, repeat(_FLAGS), repeat(syscalls.STATX_ALL), self._places)
         )  # fmt: skip
         used = memoryview(self.buffer)[: syscalls.STATX_SIZE * len(names)]
         rows = zip(count(0, syscalls.STATX_SIZE), names, _ROW.iter_unpack(used), strict=False)
@@ -54,3 +55,9 @@ class BulkStat:
             return rows
         self.vanished += sum(map(bool, results))
         return [row for row, failed in zip(rows, results, strict=False) if not failed]
+
+
+def _by_number() -> Callable[..., int]:
+    """Return the same call for a C library that has no wrapper."""
+    number, statx = syscalls.raw_statx()
+    return partial(statx, number)

@@ -147,6 +147,15 @@ def raw_statx() -> tuple[int, Callable[..., int]]:
     return _statx.number, _statx.function
 
 
+def quick_statx() -> Callable[..., int] | None:
+    """Return `function(fd, name, flags, STATX_ALL, c_void_p)` for loops of a process with one thread; None without it.
+
+    The C library's wrapper without declared types costs half of what `raw_statx` does; it tells only 0 or -1.
+    """
+    function = getattr(ctypes.PyDLL(None), "statx", None)  # glibc 2.28, musl 1.1.24
+    return function if _statx.number >= 0 else None
+
+
 def statx_into(dir_fd: int, name: bytes, address: int, *, flags: int = 0) -> None:
     """Fill the STATX_SIZE bytes at `address` with struct statx of `name`, asking no server (statx(2)).
 

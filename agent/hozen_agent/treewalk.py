@@ -93,9 +93,11 @@ class TreeWalk:
         """The tree was walked, or the result says what was left out.
 
         Raises:
-            OSError: the tree itself cannot be opened.
+            OSError: the tree itself cannot be opened; ENOSYS before Linux 4.11.
             RefusedError: it lies on a mount to stay out of.
         """
+        if not self._opener.statx:
+            raise OSError(errno.ENOSYS, "statx: not known to this kernel")
         pinned = self._opener.enter(tree.rstrip(b"/"))
         fd = self._listable(pinned, b".")
         path = tree if tree.endswith(b"/") else tree + b"/"

@@ -2,7 +2,7 @@
 
 Everything runs in namespaces of its own with an empty environment: no process and no log of this machine is read.
 
-usage: run.py [--quick] [--json] [--only NAME]   NAME: first, sweep, read, capture, ingest
+usage: run.py [--quick] [--json] [--only NAME]   NAME: first, sweep, read, filesystem, capture, ingest
 """
 
 from __future__ import annotations
@@ -142,7 +142,25 @@ def ingest(*, quick: bool) -> list[Gate]:
     return list(map(_gate, out.splitlines()))
 
 
-PARTS = {"first": first, "sweep": sweep, "read": read, "capture": capture, "ingest": ingest}
+def filesystem(*, quick: bool) -> list[Gate]:
+    """The bodyfile beside find -printf with the same fields, and its memory."""
+    place = Path(tempfile.mkdtemp(prefix="hozen-bench-", dir="/dev/shm"))
+    count = "20000" if quick else "1000000"
+    try:
+        command = [sys.executable, str(HERE / "bench_filesystem.py"), str(place), count]
+        found = json.loads(isolated(command).splitlines()[-1])
+    finally:
+        shutil.rmtree(place)
+    detail = f"{found['seconds']:.2f} s / {found['find_seconds']:.2f} s"
+    name = f"bodyfile of {found['files']} files"
+    ratio = found["seconds"] / found["find_seconds"]
+    return [
+        Gate(f"{name} / find -printf", ratio, 2, detail=detail),
+        Gate(f"{name}, memory", found["rss_mib"], 64, unit="MiB"),
+    ]
+
+
+PARTS = {"first": first, "sweep": sweep, "read": read, "filesystem": filesystem, "capture": capture, "ingest": ingest}
 
 
 def main() -> int:
