@@ -20,6 +20,7 @@ from hozen_collector.server import Address, check_loopback, parse_address
 from hozen_collector.web.words import LANGUAGES, WORDS, preferred
 from hozen_hashes.errors import MismatchError, UsageError
 from hozen_hashes.identity import new_one_capture
+from hozen_hashes.verifier_page import verifier_html
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,6 +104,16 @@ def test_what_was_sent_is_escaped_and_nothing_is_loaded_from_elsewhere(running: 
     assert "unsafe" not in policy
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
+
+
+def test_the_offline_verifier_is_served_with_a_policy_of_its_own(running: Any) -> None:
+    status, headers, body = get(running, "/verifier")
+    assert (status, body) == (200, verifier_html())
+    policy = headers["content-security-policy"]
+    for rule in ("default-src 'none'", "connect-src 'none'", "frame-ancestors 'none'", "'sha256-"):
+        assert rule in policy
+    assert "unsafe" not in policy
+    assert get(running, "/verifier", host="evil.example")[0] == 421
 
 
 def test_a_receipt_is_downloaded_as_its_files(filled: Any, running: Any) -> None:

@@ -116,6 +116,13 @@ def test_what_is_no_bundle_gets_a_reason_and_no_word(verifier: Verifier, tmp_pat
         assert "word" not in found
 
 
+def test_the_command_writes_the_page_out_once(tmp_path: Path) -> None:
+    target = tmp_path / "verifier.html"
+    assert main(["verify", "--page", str(target)]) == 0
+    assert target.read_bytes() == HTML.read_bytes()
+    assert main(["verify", "--page", str(target)]) == 64
+
+
 def test_the_committed_page_is_what_its_sources_make() -> None:
     made = subprocess.run(
         [sys.executable, ROOT / "tools" / "verifier_page.py", "--check"], check=False

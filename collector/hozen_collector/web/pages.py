@@ -1,6 +1,7 @@
 """The status page: plain HTTP on loopback, nothing to click that changes anything, nothing loaded from elsewhere.
 
-Everything that was captured or sent is foreign text and escaped by Jinja2; the policy forbids scripts altogether. The
+Everything that was captured or sent is foreign text and escaped by Jinja2; the policy forbids scripts altogether, but
+for the offline verifier, which has its own. The
 Host header is checked, or any web page could read this one by pointing its own name at 127.0.0.1.
 """
 
@@ -26,6 +27,7 @@ from hozen_collector.overview import overview
 from hozen_collector.problem import status_of
 from hozen_collector.web.words import LANGUAGES, preferred, words_in
 from hozen_hashes.errors import CannotWriteError, HozenError, TryAgainError
+from hozen_hashes.verifier_page import verifier_html, verifier_policy
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -61,6 +63,7 @@ def make_status_app(collector: Collector, port: int) -> ASGIApp:
         routes=[
             Route("/", index),
             Route("/style.css", style),
+            Route("/verifier", verifier),
             Route("/receipts/{sha256}.zip", receipt),
         ],
         exception_handlers={HTTPException: _refused, HozenError: _refused},
@@ -113,6 +116,13 @@ async def style(_request: Request) -> Response:
     return Response(
         _templates.get_template("style.css").render(), media_type="text/css", headers=_HEADERS
     )
+
+
+async def verifier(_request: Request) -> Response:
+    """Give the offline verifier, under the policy that it states itself: its own script, nothing sent."""
+    policy = f"{verifier_policy()}; frame-ancestors 'none'"
+    headers = {**_HEADERS, "Content-Security-Policy": policy}
+    return HTMLResponse(verifier_html(), headers=headers)
 
 
 async def receipt(request: Request) -> Response:

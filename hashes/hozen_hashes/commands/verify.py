@@ -42,6 +42,17 @@ class Request:
     tsa_list: TsaList | None = None
 
 
+def _write_page(context: click.Context, _option: click.Parameter, target: str | None) -> None:
+    """Write the verifier page and end; the bundles are not looked at."""
+    if target is None or context.resilient_parsing:
+        return
+    from hozen_hashes.newfile import write_new
+    from hozen_hashes.verifier_page import verifier_html
+
+    write_new(Path(target), verifier_html())
+    context.exit(0)
+
+
 @click.command(epilog=cli.exit_status(0, 1, 2, 64, 65))
 @click.argument("bundles", nargs=-1, required=True, metavar="BUNDLE...")
 @options.root
@@ -67,6 +78,14 @@ class Request:
 @options.tsa_list
 @options.identity
 @options.at
+@click.option(
+    "--page",
+    metavar="FILE",
+    is_eager=True,
+    expose_value=False,
+    callback=_write_page,
+    help="Write the offline verifier, an HTML file for a browser, to FILE, and do nothing else.",
+)
 @cli.json_option
 def verify(
     *,
