@@ -2,7 +2,7 @@
 
 Everything runs in namespaces of its own with an empty environment: no process and no log of this machine is read.
 
-usage: run.py [--quick] [--json] [--only NAME]   NAME: first, sweep, read, filesystem, capture, ingest
+usage: run.py [--quick] [--json] [--only NAME]   NAME: first, sweep, read, capture, standard, ingest
 """
 
 from __future__ import annotations
@@ -130,6 +130,30 @@ def capture(*, quick: bool) -> list[Gate]:
     return list(map(_gate, out.splitlines()))
 
 
+def standard(*, quick: bool) -> list[Gate]:
+    """The whole standard capture of a synthetic host, and a service beside it."""
+    work = Path(tempfile.mkdtemp(prefix="hozen-bench-"))
+    kept = {
+        "p": sys.base_prefix,
+        "w": str(work),
+    }  # the interpreter may live in one of the places that are hidden
+    hidden = ("/var/log", "/home", "/root", "/usr/share", "/tmp", "/var/tmp")
+    steps = ["mount -t tmpfs tmpfs /run"]
+    steps += [f"mkdir /run/{k} && mount --rbind {place} /run/{k}" for k, place in kept.items()]
+    steps += [f"mount -t tmpfs tmpfs {place}" for place in hidden]
+    steps += [f"mkdir -p {place} && mount --rbind /run/{k} {place}" for k, place in kept.items()]
+    steps += [f"umount -R -l /run/{k}" for k in kept]
+    try:
+        sizes = ["40", "40", "5000"] if quick else ["400", "150", "56000"]
+        out = isolated(
+            [sys.executable, str(HERE / "bench_standard.py"), str(work), *sizes],
+            setup=" && ".join(steps),
+        )
+    finally:
+        shutil.rmtree(work)
+    return list(map(_gate, out.splitlines()))
+
+
 def ingest(*, quick: bool) -> list[Gate]:
     """Taking a bundle in beside dd to the same disk."""
     work = Path(tempfile.mkdtemp(prefix="hozen-bench-"))
@@ -160,7 +184,15 @@ def filesystem(*, quick: bool) -> list[Gate]:
     ]
 
 
-PARTS = {"first": first, "sweep": sweep, "read": read, "filesystem": filesystem, "capture": capture, "ingest": ingest}
+PARTS = {
+    "first": first,
+    "sweep": sweep,
+    "read": read,
+    "filesystem": filesystem,
+    "capture": capture,
+    "standard": standard,
+    "ingest": ingest,
+}
 
 
 def main() -> int:
