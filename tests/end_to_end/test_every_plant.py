@@ -11,12 +11,12 @@ import pytest
 from bundles import Bundle, only_bundle
 from hiding import build
 from planted_host import CONTAINER, LOG, PORT
-from synthetic_host import BIN, CASE, ROOT, Host
+from synthetic_host import BIN, CASE, ROOT, SMALL, Host
 
 if TYPE_CHECKING:
     Planted = tuple[Bundle, dict[str, Any]]
 
-_SETUP = f"""
+_SETUP = f"""{SMALL}
 python {ROOT}/tests/support/planted_host.py . libhide.so >planted.txt 2>&1 & planter=$!
 until [ -e plants.json ]; do kill -0 $planter || {{ cat planted.txt >&2; exit 1; }}; sleep 0.02; done
 . ./plants.sh

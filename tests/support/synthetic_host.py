@@ -20,14 +20,13 @@ BIN = Path(sys.executable).parent
 _SETUP = r"""
 set -e
 keep() {{ mkdir -p "$KEEP/$1"; mount --rbind "$2" "$KEEP/$1"; }}
-KEEP={keep}; mkdir -p "$KEEP"
-mount -t tmpfs tmpfs "$KEEP"
+KEEP=/run/.keep; mount -t tmpfs tmpfs /run
 keep python {prefix}; keep repo {repo}; keep work {work}
-for place in /root /home /var/log /etc /srv /opt; do mount -t tmpfs tmpfs $place; done
+for place in /root /home /var/log /var/tmp /etc /srv /opt /tmp; do mount -t tmpfs tmpfs $place; done
 for pair in "python {prefix}" "repo {repo}" "work {work}"; do
   set -- $pair; mkdir -p "$2"; mount --rbind "$KEEP/$1" "$2"
 done
-mount -t tmpfs tmpfs /run
+umount -R -l "$KEEP"/*; chmod 1777 /tmp /var/tmp
 printf 'root:x:0:0:root:/root:/bin/bash\nsato:x:1000:1000:Sato:/home/sato:/bin/bash\n' >/etc/passwd
 printf 'root:x:0:\nsato:x:1000:\n' >/etc/group
 printf 'root:$6$salt$HASHOFROOT:20000:0:99999:7:::\nsato:$6$salt$HASHOFSATO:20001:0:99999:7:::\n' >/etc/shadow
@@ -49,6 +48,13 @@ cd {work}
 set +e
 """
 
+# For captures of whole file systems: the bulk of /usr and /var adds minutes and nothing to see.
+SMALL = """
+for d in /usr/share /usr/src /usr/include /usr/lib/gcc /usr/lib/modules /var/lib /var/cache; do
+  [ ! -d $d ] || mount -t tmpfs tmpfs $d
+done
+"""
+
 
 @dataclass(frozen=True)
 class Host:
@@ -61,9 +67,7 @@ class Host:
 
         The text travels in a file, so that the command lines of the synthetic host hold nothing but names.
         """
-        text = _SETUP.format(
-            keep=self.work / ".keep", prefix=sys.base_prefix, repo=ROOT, work=self.work
-        )
+        text = _SETUP.format(prefix=sys.base_prefix, repo=ROOT, work=self.work)
         file = self.work / "host.sh"
         file.write_text(f"{text}\n{setup}\n{script}\n", encoding="utf-8")
         isolate = ["unshare", "-pfmnu", "--mount-proc", "--kill-child"]
