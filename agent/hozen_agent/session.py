@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from hozen_hashes.age import Recipient
     from hozen_hashes.identity import Signer
 
+_UNHURRIED_RANK = (
+    18  # processes, sockets, sessions and clock are read; a second of full speed is enough
+)
 _OUTCOME_WHEN_STOPPED = {"deadline": Outcome.TIMED_OUT}
 
 
@@ -130,6 +133,7 @@ class Session:
         self._between = between
         self._readers = readers
         self.begun = False
+        self._stepped_back = False
         self._agent = host.agent_facts(request.argv)
         self._host: Mapping[str, object] = {}
         self._started = now()
@@ -216,6 +220,8 @@ class Session:
         if self._request.isolation is not None:
             self._guard.stage(self._request.isolation)
         for number, step in steps[:last]:
+            if step.rank >= _UNHURRIED_RANK and self._request.isolation is None:
+                self._step_back()
             if self._guard.stage_over():
                 put_off.append((number, step))
             else:
@@ -226,10 +232,16 @@ class Session:
         for number, step in put_off:
             self.note(f"{step.name} was not begun within the volatile part and is read after it")
             self._step(number, step, context)
-        for problem in self._guard.step_back(self._readers()):
-            self.note(problem)
+        self._step_back()
         for number, step in steps[last:]:
             self._step(number, step, context)
+
+    def _step_back(self) -> None:
+        """From now on the host's own work comes first."""
+        if not self._stepped_back:
+            self._stepped_back = True
+            for problem in self._guard.step_back(self._readers()):
+                self.note(problem)
 
     def _step(self, number: int, step: Artifact, context: Context) -> None:
         self._progress.step(number, len(self._request.plan.steps), step.name)

@@ -12,7 +12,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from bench_capture import BIN, CASE, log_text
@@ -99,19 +98,26 @@ def victim(seconds: float) -> tuple[float, float]:
 
 
 def beside(work: Path, seconds: float) -> tuple[float, float]:
-    """Return the same while captures run one after another on the same processor."""
-    out = f"{work}/v"
-    script = (
-        f"while :; do rm -rf {out}; mkdir {out}; "
-        f"taskset -c 0 {BIN}/hozen -q capture $CASE --out {out} --allow-local; done"
-    )
-    quoted = " ".join(f"'{word}'" for word in CASE)
+    """Return the same from the start of a capture on the same processor."""
+    out = work / "beside"
+    out.mkdir()
+    command = [
+        "taskset",
+        "-c",
+        "0",
+        str(BIN / "hozen"),
+        "-q",
+        "capture",
+        *CASE,
+        "--out",
+        str(out),
+        "--allow-local",
+    ]
     running = subprocess.Popen(
-        ["bash", "-c", script.replace("$CASE", quoted)],
+        command,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
     try:
-        time.sleep(2.0)
         return victim(seconds)
     finally:
         os.killpg(running.pid, signal.SIGKILL)
@@ -121,6 +127,7 @@ def beside(work: Path, seconds: float) -> tuple[float, float]:
 def gates(work: Path, megabytes: int, processes: int, files: int) -> list[Gate]:
     """Measure everything once."""
     pids = plant(megabytes, processes, files)
+    atimes()  # the first look changes those of directories itself
     before = atimes()
     spent, about, left = capture(work)
     after = atimes()
