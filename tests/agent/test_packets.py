@@ -5,17 +5,19 @@ from __future__ import annotations
 import io
 import json
 import struct
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hozen_agent import packetfile, packetfilter, pcapng
+from hozen_agent import packetfile, pcapng
 from hozen_agent.packetring import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 _WATCH = """
 import socket, threading
@@ -304,3 +306,40 @@ def test_an_unknown_kind_of_link_is_cooked() -> None:
     ((kept, original),) = packets(data)
     assert kept[16:] == b"x" * 20
     assert (kept[2:4], kept[14:16], original) == (b"\0\x20", b"\x08\0", 36)
+
+
+@pytest.mark.slow
+def test_fifty_thousand_packets_a_second_are_all_there(
+    watched: Callable[[str], tuple[dict[str, Any], bytes]],
+) -> None:
+    ending, data = watched("""
+up()
+def act():
+    sink = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); sink.bind(("127.0.0.1", 0))
+    out = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); out.connect(sink.getsockname())
+    began, sent = time.monotonic(), 0
+    while sent < 100_000:
+        while sent < min(100_000, (time.monotonic() - began) * 50_000):
+            out.send(b"S" * 400); sent += 1
+        time.sleep(0.0005)
+    assert time.monotonic() - began < 3, "the sender was too slow"
+say(*watch(Limits(seconds=4), act))
+""")
+    assert (ending["outcome"], ending["lost"]) == ("captured", 0)
+    assert ending["written"] >= 100_000
+    assert len(packets(data)) == ending["written"]
+
+
+@pytest.mark.slow
+@pytest.mark.needs("tshark")
+def test_a_stock_tool_reads_the_file(
+    watched: Callable[[str], tuple[dict[str, Any], bytes]], tmp_path: Path
+) -> None:
+    ending, data = watched("up(); say(*watch(Limits(seconds=1), lambda: udp(5, 100, 4242)))")
+    file = tmp_path / "packets.pcapng"
+    file.write_bytes(data)
+    fields = ["-T", "fields", "-e", "frame.interface_name", "-e", "frame.len"]
+    command = ["tshark", "-r", str(file), *fields, "udp.dstport == 4242"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert shown.splitlines() == ["lo\t142"] * 5
+    assert ending["lost"] == 0
