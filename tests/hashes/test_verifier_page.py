@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
 import re
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -114,6 +117,54 @@ def test_what_is_no_bundle_gets_a_reason_and_no_word(verifier: Verifier, tmp_pat
         found = verifier.check([file])
         assert found["refusal"]["key"] == "not-a-bundle"
         assert "word" not in found
+
+
+def stored(data: bytes, *, last: bool = False) -> bytes:
+    return struct.pack("<BHH", last, len(data), len(data) ^ 0xFFFF) + data
+
+
+def container(payload: bytes, size: int, crc: int) -> bytes:
+    """Return a container of one deflated payload file, its stream as given."""
+    name = f"{EXPECTED['bundle_id']}/data/linux_logs/000001.log".encode()
+    common = (0, 8, 0x00210000, crc, len(payload), size, len(name))
+    local = struct.pack("<IHHHIIIIHH", 0x04034B50, 20, *common, 0) + name + payload
+    central = (
+        struct.pack(
+            "<IHHHHIIIIHHHHHII", 0x02014B50, 0x314, 20, *common, 0, 0, 0, 0, 0o100444 << 16, 0
+        )
+        + name
+    )
+    return (
+        local
+        + central
+        + struct.pack("<IHHHHIIH", 0x06054B50, 0, 0, 1, 1, len(central), len(local), 0)
+    )
+
+
+@pytest.mark.needs("chromium")
+def test_stored_blocks_before_and_after_others_give_the_same_bytes(
+    verifier: Verifier, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    noise = random.Random(7).randbytes(150_000)
+    squeeze = zlib.compressobj(
+        9, zlib.DEFLATED, -15, zdict=noise[-32768:]
+    )  # refers back into the stored blocks
+    tail = squeeze.compress(noise[-30_000:] * 3) + squeeze.flush()
+    head = b"".join(stored(noise[at : at + 0xFFFF]) for at in range(0, len(noise), 0xFFFF))
+    whole, ended = noise + noise[-30_000:] * 3, head + stored(b"", last=True)
+    streams = {
+        "mixed": (head + tail, whole), "stored": (ended, noise), "empty": (stored(b"", last=True), b""),
+        "reserved": (head + b"\x07", noise), "torn": (head, noise), "more": (ended + b"x", noise),
+        "length": (head + b"\x00\x01\x00\x01\x00a", noise), "long": (head + stored(b"abc")[:-1], noise),
+    }  # fmt: skip
+    for name, (stream, content) in streams.items():
+        file = tmp_path / f"{name}.zip"
+        file.write_bytes(container(stream, len(content), zlib.crc32(content)))
+        [command] = by_command(capsys, file)
+        page = verifier.check([file])
+        same(page, command)
+        fine = name in {"mixed", "stored", "empty"}
+        assert (page["steps"][0]["result"] == "match") is fine, name
 
 
 def test_the_command_writes_the_page_out_once(tmp_path: Path) -> None:

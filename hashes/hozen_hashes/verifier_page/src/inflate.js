@@ -2,6 +2,7 @@
 
 import { formatError, unverifiable } from './refusal.js';
 import { crc32 } from './crc32.js';
+import { StoredBlocks } from './storedblocks.js';
 
 const INPUT = 64 << 10;
 const STORED_PIECE = 1 << 20;
@@ -31,14 +32,26 @@ async function* input(forward, entry, most) {
 }
 
 async function* inflated(forward, entry) {
+  const stored = new StoredBlocks(forward, entry);
+  yield* stored.pieces();
+  if (!stored.ended) yield* byBrowser(forward, entry, stored);
+}
+
+/** Inflate from where the stored blocks ended; what they held comes first, for references, and is left out again. */
+async function* byBrowser(forward, entry, stored) {
   const stream = new (decompressor())('deflate-raw');
   const reader = stream.readable.getReader();
-  const feeding = feed(stream.writable.getWriter(), input(forward, entry, INPUT));
+  const lead = stored.lead();
+  const rest = { ...entry, start: stored.at, compressed: stored.end - stored.at };
+  const feeding = feed(stream.writable.getWriter(), lead.bytes, input(forward, rest, INPUT));
+  let skip = lead.length;
   try {
     for (;;) {
       const { done, value } = await reader.read().catch((error) => ({ error })).then((got) => told(got, feeding, entry));
       if (done) return;
-      yield value;
+      const left = Math.min(skip, value.length);
+      skip -= left;
+      if (left < value.length) yield left ? value.subarray(left) : value;
     }
   } finally {
     reader.cancel().catch(() => undefined);
@@ -51,9 +64,10 @@ function decompressor() {
 }
 
 /** Write all pieces; return what went wrong on our side, or null. The stream's own complaint reaches its reader. */
-async function feed(writer, pieces) {
+async function feed(writer, lead, pieces) {
   writer.closed.catch(() => undefined);
   try {
+    if (lead.length) await writer.write(lead);
     for await (const piece of pieces) {
       await writer.ready;
       await writer.write(piece);
