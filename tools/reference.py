@@ -117,9 +117,16 @@ def _profile(name: str) -> Iterator[str]:
     one, digest = load_profile(name)
     yield f"\n## `{name}`\n\n{one.description.en}\n\n{one.description.ja}\n\n"
     yield f"- version {one.version}, SHA-256 `{digest}`\n"
-    yield f"- order: {', '.join(f'`{artifact.name}`' for artifact in one.artifacts)}\n"
+    yield f"- order: {', '.join(f'`{name}`' for name in one.names())}\n"
+    optional = ", ".join(f"`{artifact.name}`" for artifact in one.artifacts if artifact.optional)
+    if optional:
+        yield f"- only with `--with NAME`: {optional}\n"
     yield f"- item ≤ {format_size(one.limits.item)}, artifact ≤ {format_size(one.limits.family)}, "
     yield f"total ≤ {format_size(one.limits.total)}, time ≤ {format_duration(one.limits.deadline)}\n"
+    yield f"- niceness {one.limits.nice}, I/O class {one.limits.io_class}, "
+    yield f"processors ≤ {one.limits.cpu_share * 100:.0f} %, memory of a process ≤ {format_size(one.limits.memory)}\n"
+    if one.isolation is not None:
+        yield f"- volatile part ≤ {format_duration(one.isolation)}, then word whether the cable may be pulled\n"
     yield f"- redaction of command lines and environments: {_value(one.redaction)}\n"
     yield f"- needs a written reason: {_value(one.requires_reason)}; "
     yield f"needs encryption: {_value(one.requires_encryption)}\n"
