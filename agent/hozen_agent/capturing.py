@@ -193,12 +193,9 @@ def capture_host(
     destination = _destination(options, ready)
     hardening.survive_hangups()
     _warn(ready.profile, talk)
-    window = choice.window(ready.profile, ready.plan, seconds=options.packets)
     granted: dict[str, object] = {}
     problems = hold_memory(ready.profile, granted)
-    with Surroundings(
-        proc=proc, sweep=sweep, redact=ready.profile.redaction, window=window
-    ) as around:
+    with _surroundings(options, ready, proc=proc, sweep=sweep) as around:
         remarks = [*around.notes, *problems, *hardening.harden(), *options.shown]
         signer = choose_signer(options.identity, ask=talk.secret, enrolled=enrolled)
         asker = Asker(options.case, talk.ask) if options.case.missing() else None
@@ -208,9 +205,7 @@ def capture_host(
         guard = _guard(ready.profile, medium, destination)
         guard.obtained.update(granted)
         _install_signals(guard, talk)
-        between = Between(
-            ready.profile, destination, talk=talk, case=options.case, began=guard.began
-        )
+        between = Between(ready.profile, destination, talk=talk, case=options.case, began=guard.began)  # fmt: skip
         session = Session(
             _request(
                 options,
@@ -229,12 +224,25 @@ def capture_host(
             between=between,
             readers=lambda: around.pids,
         )
-        _begin(session, medium)
-        point_out_reboot(session.host, talk=talk, note=session.note)
-        around.watch(choice.comments(bundle_id, ready.plan, options.case))
-        session.collect(around.context(session, memory_of=options.memory_of))
-        around.rest()
-        return session.seal(around.footprint())
+        comments = choice.comments(bundle_id, ready.plan, options.case)
+        return _run(session, around, medium, options=options, comments=comments, talk=talk)
+
+
+def _surroundings(options: Options, ready: Prepared, *, proc: int, sweep: Sweep) -> Surroundings:
+    window = choice.window(ready.profile, ready.plan, seconds=options.packets)
+    return Surroundings(proc=proc, sweep=sweep, redact=ready.profile.redaction, window=window)
+
+
+def _run(
+    session: Session, around: Surroundings, medium: Medium, *, options: Options, comments: list[str], talk: Talk
+) -> Result:  # fmt: skip
+    """Start, read, seal."""
+    _begin(session, medium)
+    point_out_reboot(session.host, talk=talk, note=session.note)
+    around.watch(comments)
+    session.collect(around.context(session, memory_of=options.memory_of))
+    around.rest()
+    return session.seal(around.footprint())
 
 
 def _begin(session: Session, medium: Medium) -> None:
