@@ -78,7 +78,7 @@ export class Peek {
   }
 }
 
-/** Large reads forward; the next block is on its way while this one is used. */
+/** Large reads forward; the next block is on its way while this one is used. What it gives is gone after the next call. */
 export class Forward {
   constructor(container) {
     this.container = container;
@@ -99,8 +99,10 @@ export class Forward {
     this.coming = null;
     const near = coming !== null && position >= coming.at && position < coming.at + BLOCK;
     const found = near ? coming : this.ahead(position);
+    const used = this.held;
     this.held = await found.bytes;
     this.at = found.at;
+    used.buffer.transfer?.(0); // given back at once: the collector of garbage comes late for what lies outside its heap
     this.coming = this.ahead(this.at + this.held.length);
   }
 

@@ -55,6 +55,7 @@ async function* byBrowser(forward, entry, stored) {
     }
   } finally {
     reader.cancel().catch(() => undefined);
+    await feeding; // nobody else may read forward before it has stopped
   }
 }
 

@@ -7,6 +7,7 @@ import { ascii } from './bytes.js';
 const MAX_BYTES = 1 << 20;
 const MAX_DEPTH = 16;
 const EXACT = 2 ** 53;
+const EXACT_DIGITS = 17; // sign and the 16 digits of 2^53
 const BLANK = /[ \t\n\r]*/y;
 const STRING = /"(?:[^"\\\u0000-\u001f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*"/y;
 const NUMBER = /-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?/y;
@@ -82,7 +83,8 @@ class Reader {
     const [text, fraction, exponent] = this.match(NUMBER);
     const value = Number(text);
     const whole = fraction === undefined && exponent === undefined;
-    if (!Number.isFinite(value) || (whole && Math.abs(value) > EXACT)) {
+    // 2^53 + 1 rounds to 2^53: the text is compared, not the rounded value.
+    if (!Number.isFinite(value) || (whole && (text.length > EXACT_DIGITS || Math.abs(value) > EXACT || String(BigInt(text)) !== String(BigInt(value))))) {
       throw formatError('json-number', { what: this.what });
     }
     // 1.0 is no integer where the format wants one: Python tells them apart, so does this.

@@ -49,14 +49,15 @@ export class StoredBlocks {
     while (found.length < size && this.at + found.length < this.end) {
       const more = await this.forward.some(this.at + found.length, Math.min(size - found.length, this.end - this.at - found.length));
       if (!more.length) throw formatError('zip-ends');
-      found = found.length ? join(found, more) : more;
+      found = join(found, more);
     }
     return found;
   }
 
   remember(piece) {
-    this.recent.push(piece);
-    this.held += piece.length;
+    const kept = piece.slice(-WINDOW); // a copy: the block it came from is given back
+    this.recent.push(kept);
+    this.held += kept.length;
     while (this.held - this.recent[0].length >= WINDOW) this.held -= this.recent.shift().length;
   }
 
