@@ -66,3 +66,16 @@ def test_a_key_left_in_var_log_is_withheld(evidence: Evidence) -> None:
 def test_journald_files_are_left_to_their_own_family(evidence: Evidence) -> None:
     evidence.write("/var/log/journal/m/system.journal", b"LPKSHHRH")
     assert evidence.collect("linux_logs") == {}
+
+
+def test_logins_are_read_first_and_web_servers_last_whatever_is_newer(evidence: Any) -> None:
+    for path in (
+        "/var/log/nginx/access.log",
+        "/var/log/syslog",
+        "/var/log/auth.log.1",
+        "/var/log/secure-old/a",
+    ):
+        evidence.write(path)
+    order = [source.decode() for source in evidence.collect("linux_logs")]
+    assert set(order[:2]) == {"/var/log/auth.log.1", "/var/log/secure-old/a"}
+    assert order[2:] == ["/var/log/syslog", "/var/log/nginx/access.log"]

@@ -16,6 +16,35 @@ if TYPE_CHECKING:
 _JOURNALS = (b"/var/log/journal/",)
 
 
+# Who logged in never yields to who visited a web site: these first, those last, whatever a limit cuts off.
+_FIRST = tuple(
+    b"/var/log/" + name
+    for name in (
+        b"auth.log",
+        b"secure",
+        b"audit/",
+        b"wtmp",
+        b"btmp",
+        b"lastlog",
+        b"faillog",
+        b"sudo",
+    )
+)
+_LAST = tuple(
+    b"/var/log/" + name + b"/"
+    for name in (
+        b"nginx",
+        b"apache2",
+        b"httpd",
+        b"lighttpd",
+        b"caddy",
+        b"haproxy",
+        b"squid",
+        b"varnish",
+    )
+)
+
+
 @artifact(
     name="linux_logs",
     rank=60,
@@ -33,12 +62,29 @@ _JOURNALS = (b"/var/log/journal/",)
     over_time=True,
 )
 def collect(ctx: Context) -> Iterator[Attempt]:
-    """Yield every log, the newest first, so that a limit costs the oldest; journald files are `systemd_journal`."""
+    """Yield every log: logins first, web servers last, the newest first among them; journald has its own artifact."""
+    yield from _named(ctx, _patterns(_FIRST))
     yield from files.capture(
         ctx,
         artifact="linux_logs",
         definition="HozenLinuxLogs",
         personal="personal",
         newest=True,
-        passed_over=_JOURNALS,
+        passed_over=(*_JOURNALS, *_FIRST, *_LAST),
+    )
+    yield from _named(ctx, _patterns(_LAST))
+
+
+def _patterns(prefixes: tuple[bytes, ...]) -> list[str]:
+    """Return patterns for exactly the paths that begin so."""
+    found = []
+    for prefix in prefixes:
+        text = prefix.decode()
+        found += [text + "**"] if text.endswith("/") else [text + "*", text + "*/**"]
+    return found
+
+
+def _named(ctx: Context, patterns: list[str]) -> Iterator[Attempt]:
+    yield from files.capture_patterns(
+        ctx, artifact="linux_logs", patterns=patterns, personal="personal", newest=True
     )
