@@ -50,12 +50,24 @@ const total = (pieces) => pieces.reduce((sum, piece) => sum + piece.length, 0);
 async function slice(blob, from, to) {
   let bytes;
   try {
-    bytes = new Uint8Array(await blob.slice(from, to).arrayBuffer());
+    bytes = await streamed(blob.slice(from, to));
   } catch (error) {
     throw unverifiable('file-refused', { name: error.name });
   }
   if (bytes.length !== to - from) throw unverifiable('file-refused', { name: 'NotReadableError' });
   return bytes;
+}
+
+/** All bytes of a slice, through its stream: `arrayBuffer` keeps every slice until a garbage collection that comes late. */
+async function streamed(blob) {
+  const bytes = new Uint8Array(blob.size);
+  const reader = blob.stream().getReader();
+  let at = 0;
+  for (let got = await reader.read(); !got.done; got = await reader.read()) {
+    bytes.set(got.value, at);
+    at += got.value.length;
+  }
+  return bytes.subarray(0, at);
 }
 
 /** Small reads, mostly forward: header after header. */
