@@ -22,6 +22,8 @@ pytestmark = pytest.mark.needs("chromium")
 ROOT = Path(__file__).parents[2]
 HTML = ROOT / "hashes" / "hozen_hashes" / "verifier_page" / "verifier.html"
 
+DATA = Path(__file__).parents[1] / "vectors" / "data"
+
 
 @pytest.fixture(scope="module")
 def verifier(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Verifier]:
@@ -162,6 +164,18 @@ def test_a_hostile_file_name_stays_a_name(verifier: Verifier, tmp_path: Path) ->
     shown = verifier.page.inner_text(".files")
     assert "<img src=x onerror=alert(1)>\\u{202e}piz.zip" in shown
     assert verifier.page.locator("img").count() == 0
+
+
+def test_without_the_cryptography_of_the_browser_there_is_no_verdict(verifier: Verifier) -> None:
+    page = verifier.page
+    blind = "Object.defineProperty(globalThis, 'crypto', { value: {} });"
+    page.evaluate(f"hozenVerifier.code = {blind!r} + hozenVerifier.code")
+    try:
+        found = verifier.check([DATA / "good.zip"])
+    finally:
+        page.evaluate(f"hozenVerifier.code = hozenVerifier.code.slice({len(blind)})")
+    assert found["refusal"]["key"] == "no-webcrypto"
+    assert "report" not in found
 
 
 def test_the_policy_stops_what_would_send(verifier: Verifier) -> None:

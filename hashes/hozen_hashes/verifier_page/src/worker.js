@@ -3,6 +3,7 @@
 import { Refusal, formatError, unverifiable } from './refusal.js';
 import { hex } from './bytes.js';
 import { Container, inOrder } from './container.js';
+import { subtle } from './mathematics.js';
 import { readVkey } from './notes.js';
 import { ItemList } from './itemlist.js';
 import { Sha256 } from './sha256.js';
@@ -33,6 +34,7 @@ export function work(post) {
 }
 
 async function check(asked, post) {
+  subtle(); // without the browser's cryptography no signature can be judged: no verdict at all, before a byte is read
   const container = new Container(inOrder(asked.container));
   const anchors = {
     form: asked.container.length > 1 ? 'volumes' : 'file', seal: asked.seal, operatorExpected: asked.operatorExpected,
