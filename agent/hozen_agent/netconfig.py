@@ -33,13 +33,23 @@ PATTERNS: Final = (
     b"/etc/gai.conf", b"/etc/iproute2/*", b"/etc/ethers",
 )  # fmt: skip
 MAX_FILE: Final = 4 << 20
+# One way to read each line: with two, a line of blanks or of repeated words would take for ever.
 _LINE: Final = re.compile(
-    rb"^(?P<head>[ \t]*(?:-[ \t]+)?[{ \t]*[\"']?[\w.-]*(?:psk|passw|passphrase|secret|private[-_]?key|preshared[-_]?key"
-    rb"|wep[-_]?key|wireless[-_]key|wpa[-_]?key|sae[-_]|(?<![\w-])key\d?(?![\w-]))[\w.-]*[\"']?[ \t]*[:= \t][ \t]*)"
-    rb"(?P<value>[^\r\n]+)",
-    re.IGNORECASE | re.MULTILINE,
+    rb"^(?P<head>[ \t]*(?:-[ \t]+)?(?:\{[{ \t]*)?[\"']?(?P<name>[\w.-]+)[\"']?[ \t]*[:= \t][ \t]*)(?P<value>[^\r\n]+)",
+    re.MULTILINE,
+)
+_SECRET: Final = re.compile(
+    rb"psk|passw|passphrase|secret|private[-_]?key|preshared[-_]?key|wep[-_]?key|wireless[-_]key|wpa[-_]?key|sae[-_]"
+    rb"|(?<![\w-])(?:key\d?|private|shared)(?![\w-])",
+    re.IGNORECASE,
+)
+# netplan on one line: `wg0: {key: x}`, `keys: {private: x, shared: y}`.
+_FLOW: Final = re.compile(
+    rb"(?P<head>[{,][ \t]*[\"']?(?:key|private|shared)[\"']?[ \t]*:[ \t]+)(?P<value>[^\s,}][^\r\n,}]*)",
+    re.IGNORECASE,
 )
 _PLACE: Final = re.compile(rb"(?:file|flags|mgmt)[\"']?[ \t]*[:= \t][ \t]*\Z", re.IGNORECASE)
+_MARK: Final = 64  # before the value: enough for the longest of these words
 
 
 def without_secrets(text: bytes) -> tuple[bytes, int]:
@@ -49,13 +59,15 @@ def without_secrets(text: bytes) -> tuple[bytes, int]:
     def replaced(found: re.Match[bytes]) -> bytes:
         nonlocal count
         value = found["value"]
+        if "name" in found.groupdict() and not _SECRET.search(found["name"]):
+            return found[0]
         # Where a key lies, or of which kind it is, is no secret; another rule may have been here first.
-        if _PLACE.search(found["head"]) or b"[redacted:" in value:
+        if _PLACE.search(found["head"][-_MARK:]) or b"[redacted:" in value:
             return found[0]
         count += 1
         return found["head"] + b"[redacted:network_secret:%d]" % len(value)
 
-    return _LINE.sub(replaced, text), count
+    return _FLOW.sub(replaced, _LINE.sub(replaced, text)), count
 
 
 def settings(ctx: Context, artifact: str) -> Iterator[Attempt]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -25,6 +26,8 @@ SEED = b"S3edSecret"
         b"PresharedKey = S3edSecret",
         b"WPA_PSK='S3edSecret'", b"KEY1=s:S3edSecret", b"psk=S3edSecret", b"wireless-key1 S3edSecret",
         b"leap-password=S3edSecret", b'- {"password": "S3edSecret"}', b"secret S3edSecret;", b"Key=S3edSecret",
+        b"  private: S3edSecret", b"  shared: S3edSecret", b" wg0: {mode: wireguard, key: S3edSecret, port: 1}",
+        b" - keys: {public: abc, shared: S3edSecret}",
     ],
 )  # fmt: skip
 def test_a_secret_is_replaced(line: bytes) -> None:
@@ -37,6 +40,16 @@ def test_a_secret_is_replaced(line: bytes) -> None:
 def test_what_only_sounds_like_a_secret_stays() -> None:
     text = b"PrivateKeyFile=/etc/k\nkey-mgmt=wpa-psk\npsk-flags=0\nPublicKey=abc=\nkeymap jp\nnameserver 192.0.2.1\n"
     assert without_secrets(text) == (text, 0)
+
+
+@pytest.mark.parametrize(
+    "text", [b" ", b"psk", b"- ", b"{ ", b"{key ", b"psk\t", b"-", b"a.", b": "]
+)
+def test_no_line_takes_longer_than_its_length(text: bytes) -> None:
+    started = time.process_time()
+    without_secrets(text * 200_000)
+    without_secrets(text * 200_000 + b"\npsk=S3edSecret\n")
+    assert time.process_time() - started < 5
 
 
 @given(st.binary(max_size=300))
