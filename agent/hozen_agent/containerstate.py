@@ -7,6 +7,7 @@ rules, each text beside its name, so that `"Password": "x"` is known for what it
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from hozen_agent.containernames import ID
@@ -19,8 +20,17 @@ if TYPE_CHECKING:
 
 MAX_DEPTH: Final = 24
 MAX_VALUES: Final = 200_000
+MAX_NAME: Final = 4096
+MAX_INNER: Final = 3  # JSON in a text in JSON
 _ENVIRONMENTS: Final = frozenset({"env", "environment", "envs", "process.env"})
 _COMMANDS: Final = frozenset({"cmd", "args", "command", "entrypoint", "createcommand", "onbuild"})
+_VALUE: Final = re.compile(
+    rb"(?P<before>[ ]*(?:-[ ]+)?)[\"']?value[\"']?[ \t]*:(?P<value>[^\r\n]*)"
+)
+_FLOW_VALUE: Final = re.compile(
+    rb"(?P<head>[{,][ \t]*[\"']?value[\"']?[ \t]*:[ \t]*)(?!\[redacted)"
+    rb"(?:\"(?:[^\"\\]|\\.)*+\"|'[^']*+'|[^\s,}\"'][^,}\r\n]*)"
+)
 
 
 class NotStateError(Exception):
@@ -33,6 +43,9 @@ def parse(data: bytes) -> object:
     Raises:
         NotStateError: not JSON, nested deeper than MAX_DEPTH, or more than MAX_VALUES values.
     """
+    # Before any is made: each takes up to a hundred bytes of memory, in the text it may be two.
+    if sum(map(data.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        raise NotStateError("nested too deep or too long")
     try:
         value = json.loads(data)
     except (ValueError, RecursionError):
@@ -61,6 +74,7 @@ class Cleaner:
 
     def __init__(self, redactor: Redactor) -> None:
         self._redactor = redactor
+        self._depth = 0
         self.counts: dict[str, int] = {}
 
     def clean(self, value: object, name: str = "") -> object:
@@ -78,7 +92,25 @@ class Cleaner:
             if low in _COMMANDS and all(isinstance(one, str) for one in value):
                 return self._redactor.argv(value, self.counts) if value else value
             return [self.clean(one, name) for one in value]
-        return self._text(value, name) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        return self._text(self._inner(value, name), name)
+
+    def _inner(self, value: str, name: str) -> str:
+        """Return JSON that lies in a text (an annotation with a pod's manifest) without secrets; other text as it is.
+
+        What cannot be read is left to the rules for text.
+        """
+        if self._depth >= MAX_INNER or value.lstrip()[:1] not in {"{", "["}:
+            return value
+        try:
+            inner = parse(_encoded(value))
+        except NotStateError:
+            return value
+        self._depth += 1
+        clean = self.clean(inner, name)
+        self._depth -= 1
+        return value if clean == inner else json.dumps(clean, separators=(",", ":"))
 
     def _entry(self, value: object) -> object:
         """Return one `NAME=value` of an environment, or one mapping of `name` and `value` as in a pod's manifest."""
@@ -106,6 +138,29 @@ class Cleaner:
         return f"[redacted:name:{len(raw)}]"
 
 
+def manifest(text: bytes) -> tuple[bytes, int]:
+    """Return a pod's manifest in YAML or JSON with a word in place of every `value`, and how many there were.
+
+    What an environment variable is called stands on another line, before or after; all of them go.
+    """
+    lines, count, inside = [], 0, -1
+    for line in text.split(b"\n"):
+        indent = len(line) - len(line.lstrip(b" "))
+        if inside >= 0 and (indent > inside or not line.strip()):
+            lines.append(b"")  # a block or a folded text goes on in lines that stand further right
+            continue
+        found = _VALUE.match(line)
+        inside = len(found["before"]) if found else -1
+        if found is None:
+            lines.append(line)
+            continue
+        count += 1
+        size = len(found["value"].strip())
+        lines.append(found[0][: found.start("value")] + b" [redacted:env:%d]" % size)
+    clean, more = _FLOW_VALUE.subn(rb"\g<head>[redacted:env:0]", b"\n".join(lines))
+    return clean, count + more
+
+
 def _encoded(text: str) -> bytes:
     return text.encode("utf-8", "surrogatepass")
 
@@ -131,8 +186,8 @@ def _one(runtime: str, path: bytes, state: Mapping[str, Any]) -> dict[str, objec
     names = state.get("names")
     notes = _of(state, "annotations")
     found = {
-        "id": state.get("ID") or state.get("id") or _id_in(path),
-        "name": state.get("Name") or (names[0] if isinstance(names, list) and names else None),
+        "id": _word(state.get("ID")) or _word(state.get("id")) or _id_in(path),
+        "name": _word(state.get("Name")) or (_word(names[0]) if isinstance(names, list) and names else None),
         "image": config.get("Image") or notes.get("io.kubernetes.cri-o.ImageName") or state.get("image"),
         "created": state.get("Created") or state.get("created"),
         "started": status.get("StartedAt"),
@@ -151,6 +206,11 @@ def _one(runtime: str, path: bytes, state: Mapping[str, Any]) -> dict[str, objec
     }  # fmt: skip
     kept = {key: value for key, value in found.items() if value is not None}
     return {"runtime": runtime, "sources": [percent_encode(path)], **kept}
+
+
+def _word(value: object) -> str | None:
+    """Return a name; whoever can write a state file can put anything in its place."""
+    return value[:MAX_NAME] if isinstance(value, str) else None
 
 
 def merged(records: list[dict[str, object]]) -> list[dict[str, object]]:

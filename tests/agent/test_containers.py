@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -153,3 +155,72 @@ def test_deep_and_long_state_is_refused() -> None:
         except containerstate.NotStateError:
             continue
         raise AssertionError(text[:40])
+
+
+def test_a_state_file_of_a_user_can_hold_anything_in_place_of_a_name(evidence: Evidence) -> None:
+    place = "/home/eve/.local/share/containers/storage/overlay-containers"
+    evidence.write("/etc/passwd", b"eve:x:1000:1000::/home/eve:/bin/sh\n")
+    strange = [{"id": {"a": 1}}, {"id": [ID], "names": [{}]}, {"ID": 7, "Name": []}]
+    evidence.write(f"{place}/containers.json", json.dumps(strange).encode())
+    found = collected(evidence, (7, f"0::/docker/{OTHER}\n".encode()))
+    assert {record["runtime"] for record in records(found)} == {"podman", "docker"}
+
+
+def test_more_values_than_memory_allows_are_refused_before_they_are_made() -> None:
+    for text in (b"[" + b"[]," * 2_000_000 + b"0]", b"[" * 3_000_000):
+        tracemalloc.start()
+        try:
+            with pytest.raises(containerstate.NotStateError):
+                containerstate.parse(text)
+            assert tracemalloc.get_traced_memory()[1] < 1 << 20
+        finally:
+            tracemalloc.stop()
+
+
+def test_json_in_a_text_loses_its_secrets_too() -> None:
+    pod = {
+        "spec": {
+            "containers": [
+                {"env": [{"name": "DB_PASSWORD", "value": SECRET}, {"name": "X", "value": SECRET}]}
+            ]
+        }
+    }
+    notes = {
+        "last-applied": json.dumps(pod),
+        "io.kubernetes.cri-o.Annotations": json.dumps({"deep": json.dumps(pod)}),
+    }
+    cleaner = containerstate.Cleaner(Redactor())
+    clean = containerstate.dump(cleaner.clean({"annotations": notes, "plain": '{"a": 1}'}))
+    assert SECRET.encode() not in clean
+    assert json.loads(clean)["plain"] == '{"a": 1}'
+    assert cleaner.counts["env"] >= 3
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        f"    - name: DB_PASSWORD\n      value: {SECRET}\n", f"    - value: '{SECRET}'\n      name: X\n",
+        f"    - name: X\n      value: |\n        first {SECRET}\n\n        second {SECRET}\n",
+        f'    - {{name: X, value: "a\\" {SECRET}"}}\n', f"    - {{name: X, value: {SECRET} }}\n",
+        f"    - name: X\n      value:\n        {SECRET}\n",
+        f'    {{"name":"X",\n    "value":"{SECRET}"\n    }}\n',
+        f'    {{"name":"X","value":"{SECRET}"}}\n', f'    - name: X\n      value: "one\n        {SECRET}"\n',
+    ],
+)  # fmt: skip
+def test_a_manifest_keeps_no_value_of_an_environment(env: str) -> None:
+    text = f"spec:\n  containers:\n  - env:\n{env}    image: web:1\n".encode()
+    clean, count = containerstate.manifest(text)
+    assert SECRET.encode() not in clean
+    assert (count > 0, clean.endswith(b"    image: web:1\n")) == (True, True)
+
+
+def test_a_manifest_on_the_host_is_stored_without_values(evidence: Evidence) -> None:
+    text = f"- name: DB_PASSWORD\n  value: {SECRET}\n".encode()
+    evidence.write("/etc/kubernetes/manifests/web.yaml", text)
+    (attempt, data) = next(
+        (a, d) for a, d in collected(evidence) if a.source == b"/etc/kubernetes/manifests/web.yaml"
+    )
+    assert (data, attempt.redacted) == (
+        b"- name: DB_PASSWORD\n  value: [redacted:env:9]\n",
+        {"env": 1},
+    )

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Final
 from hozen_agent import definitions, files
 from hozen_agent.artifacts.registry import artifact
 from hozen_agent.containernames import container_of
-from hozen_agent.containerstate import Cleaner, NotStateError, describe, dump, merged, parse
+from hozen_agent.containerstate import (
+    Cleaner,
+    NotStateError,
+    describe,
+    dump,
+    manifest,
+    merged,
+    parse,
+)
 from hozen_agent.context import FileRequest
 from hozen_agent.items import Attempt, Outcome
 from hozen_agent.sweep import FILE
@@ -76,7 +84,7 @@ def collect(ctx: Context) -> Iterator[Attempt]:
     for runtime, pattern in _TEXT:
         for path in ctx.match(definitions.expand((pattern,), homes)):
             for attempt in ctx.files([_request(path, files.extension(path))]):
-                yield _text(ctx, attempt)
+                yield _text(ctx, attempt, pod=runtime == "kubernetes")
                 records.append({"runtime": runtime, "sources": [_shown(path)], "name": _stem(path)})
     records = merged(records)[:_RECORDS_MAX]
     _with_processes(ctx, records)
@@ -115,12 +123,15 @@ def _json(
     return _clean(attempt, dump(value), raw, cleaner.counts)
 
 
-def _text(ctx: Context, attempt: Attempt) -> Attempt:
+def _text(ctx: Context, attempt: Attempt, *, pod: bool) -> Attempt:
     if attempt.data is None or attempt.kind != "file":
         return attempt
     raw, failure = files.whole(attempt)
     counts: dict[str, int] = {}
-    clean = ctx.redactor.text(raw, counts)
+    values = manifest(raw) if pod and ctx.redactor.enabled else (raw, 0)
+    if values[1]:
+        counts["env"] = values[1]
+    clean = ctx.redactor.text(values[0], counts)
     done = _clean(attempt, clean, raw, counts)
     if failure is None:
         return done
