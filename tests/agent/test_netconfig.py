@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hozen_agent import definitions
 from hozen_agent.files import whole
-from hozen_agent.netconfig import settings, without_secrets
+from hozen_agent.netconfig import PATTERNS, settings, without_secrets
 from hozen_agent.redact import Redactor
 
 if TYPE_CHECKING:
@@ -50,6 +53,18 @@ def test_no_line_takes_longer_than_its_length(text: bytes) -> None:
     without_secrets(text * 200_000)
     without_secrets(text * 200_000 + b"\npsk=S3edSecret\n")
     assert time.process_time() - started < 5
+
+
+def test_no_definition_takes_as_it_is_what_is_stored_without_secrets_here() -> None:
+    index = json.loads(Path(definitions.INDEX).read_bytes())
+    for pattern in (
+        "/etc/netplan/*",
+        "/etc/network/interfaces",
+        "/etc/network/interfaces.d/*",
+        "/etc/dhcp/**",
+    ):
+        assert pattern.encode() in PATTERNS
+        assert f'"{pattern}'.rstrip("*") not in json.dumps(index)
 
 
 @given(st.binary(max_size=300))

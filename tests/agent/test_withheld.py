@@ -16,15 +16,19 @@ SECRETS = {
         b"/etc/letsencrypt/archive/example.org/privkey1.pem", b"/etc/wireguard/wg0.conf", b"/opt/a.p12",
     ],
     "password_hash": [b"/etc/shadow", b"/etc/shadow-", b"/etc/gshadow", b"/var/backups/shadow.bak",
+    b"/root/anaconda-ks.cfg",
     b"/srv/www/.htpasswd"],
     "keytab": [b"/etc/krb5.keytab", b"/tmp/krb5cc_1000", b"/srv/http.keytab"],
     "credential": [
         b"/root/.netrc", b"/home/u/.pgpass", b"/home/u/.git-credentials", b"/home/u/.docker/config.json",
         b"/srv/app/.env",
+        b"/root/.pm2/dump.pm2", b"/etc/zypp/credentials.d/SCC", b"/etc/wgetrc", b"/home/u/.curlrc",
+        b"/etc/monit/monitrc", b"/var/lib/cloud/instance/scripts/part-001",
+        b"/etc/cloud/cloud.cfg.d/90_dpkg_maas.cfg",
         b"/etc/NetworkManager/system-connections/wifi", b"/run/secrets/x", b"/etc/sssd/sssd.conf",
     ],
     "token": [b"/home/u/.aws/credentials", b"/root/.kube/config", b"/home/u/.config/gcloud/x/y",
-    b"/home/u/.azure/t.json"],
+    b"/home/u/.azure/t.json", b"/etc/cni/net.d/calico-kubeconfig", b"/etc/teleport.yaml"],
     "wallet": [b"/home/u/pass.kdbx", b"/home/u/.bitcoin/wallet.dat", b"/home/u/.password-store/a/b.gpg"],
     "browser_store": [
         b"/home/u/.mozilla/firefox/x.default/logins.json", b"/home/u/.mozilla/firefox/x/cookies.sqlite",
@@ -38,6 +42,8 @@ EVIDENCE = [
     b"/home/u/.ssh/id_rsa.pub", b"/etc/ssh/ssh_host_rsa_key.pub", b"/etc/ssh/sshd_config", b"/home/u/.bash_history",
     b"/etc/passwd", b"/etc/cron.d/job", b"/var/log/shadow", b"/var/log/maillog", b"/etc/systemd/system/x.service",
     b"/var/lib/dpkg/status", b"/proc/version", b"/home/u/.ssh/config", b"/var/log/krb5kdc.log", b"/etc/keys/x.txt",
+    b"/var/lib/cloud/scripts/per-boot/x", b"/etc/cloud/cloud.cfg.d/10_x.cfg", b"/etc/monit/conf.d/x",
+    b"/etc/zypp/x.conf",
 ]  # fmt: skip
 
 
