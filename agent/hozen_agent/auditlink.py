@@ -16,7 +16,7 @@ LIST_RULES: Final = 1013
 SECONDS: Final = 5.0
 MAX_REPLY: Final = 16 << 20
 
-_FAMILY: Final = 9  # NETLINK_AUDIT
+FAMILY: Final = 9  # NETLINK_AUDIT
 _HEADER: Final = struct.Struct("=IHHII")
 _REQUEST: Final = 1
 _ERROR, _DONE = 2, 3
@@ -32,7 +32,7 @@ def ask(kind: int, *, seconds: float = SECONDS) -> list[bytes]:
     import socket
 
     until = time.monotonic() + seconds
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _FAMILY) as link:
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, FAMILY) as link:
         link.bind((0, 0))  # joins no group: what others are told is not for us
         link.sendto(_HEADER.pack(_HEADER.size, kind, _REQUEST, 1, 0), (0, 0))
         found: list[bytes] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from errno import ENOENT
+from errno import ENODEV, ENOENT
 from typing import TYPE_CHECKING, Final
 
 from hozen_agent import mounts, syscalls
@@ -29,17 +29,24 @@ def directory(ctx: Context, kind: bytes) -> tuple[int, str]:
     such a file system sets its options back to the defaults, which is no change only as long as nobody mounted it.
 
     Raises:
-        OSError: ENOENT for a kernel without it, or a mount that something else covers; EPERM.
+        OSError: ENODEV for a kernel without it; ENOENT for a mount that something else covers or that lies below one
+            that may hang; EPERM.
     """
     found = mounts.read_mountinfo(ctx.proc)
+    table = mounts.MountTable(found)
     for mount in found:
-        if mount.kind == kind and mount.root == b"/":
+        # Below a mount that waits for another machine or process already the way to it could hang.
+        if mount.kind == kind and mount.root == b"/" and table.skips(mount.point) is None:
             fd = _uncovered(ctx, mount)
             if fd is not None:
                 return fd, f"mounted at {os.fsdecode(mount.point)!a}"
+    if kind not in read_small(b"filesystems", at=ctx.proc).split():
+        raise OSError(ENODEV, "not in this kernel; asking could load a module", kind.decode())
     of_first = mounts.parse_mountinfo(read_small(b"1/mountinfo", at=ctx.proc, cap=mounts.MAX_TABLE))
     if any(mount.kind == kind for mount in (*found, *of_first)):
-        raise OSError(ENOENT, "mounted, but something else lies over it", kind.decode())
+        raise OSError(
+            ENOENT, "mounted, but something else lies over it, or on the way to it", kind.decode()
+        )
     return syscalls.detached_mount(kind, attributes=_ATTRIBUTES), "a mount attached nowhere"
 
 

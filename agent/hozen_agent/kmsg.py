@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES: Final = 32 << 20
 MAX_RECORDS: Final = 500_000
+MAX_LOST: Final = 1_000  # whoever writes faster than we read would otherwise keep us for ever
 _RECORD: Final = 16 << 10  # longer than any record; a shorter buffer gives EINVAL
 _DEVICE: Final = os.makedev(1, 11)
 _READ_ALL: Final = 3  # SYSLOG_ACTION_READ_ALL: the last messages, none removed
@@ -79,7 +80,7 @@ def _device(root: int) -> int:
 def _from_device(fd: int) -> Messages:
     records: list[bytes] = []
     size = lost = 0
-    while size < MAX_BYTES and len(records) < MAX_RECORDS:
+    while size < MAX_BYTES and len(records) < MAX_RECORDS and lost < MAX_LOST:
         try:
             record = os.read(fd, _RECORD)
         except OSError as error:

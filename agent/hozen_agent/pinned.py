@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import stat
 import struct
+from errno import EINVAL, EPERM
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from hozen_agent import bpf, bpfrecords, mounts
@@ -29,7 +31,10 @@ def _points(ctx: Context, kind: bytes) -> list[bytes]:
         table = mounts.read_mountinfo(ctx.proc)
     except OSError:
         return []
-    return list(dict.fromkeys(mount.point for mount in table if mount.kind == kind))
+    seen = mounts.MountTable(table)
+    # Below a mount that waits for another machine or process already the way to it could hang.
+    safe = (m.point for m in table if m.kind == kind and seen.skips(m.point) is None)
+    return list(dict.fromkeys(safe))
 
 
 def objects(ctx: Context) -> Records:
@@ -90,7 +95,8 @@ def on_cgroups(ctx: Context) -> Records:
     found: Records = []
     for point in _points(ctx, b"cgroup2"):
         known = list(bpfrecords.CGROUP_EVENTS)
-        groups = [point, *(p for p, info in _below(ctx, point) if stat.S_ISDIR(info.st_mode))]
+        below = (p for p, info in _below(ctx, point) if stat.S_ISDIR(info.st_mode))
+        groups = [point, *islice(below, _GROUPS_MAX)]
         for path in groups[:_GROUPS_MAX]:
             found += _of_group(ctx, path, known)
         if len(groups) > _GROUPS_MAX:
@@ -109,7 +115,13 @@ def _of_group(ctx: Context, path: bytes, events: list[int]) -> Records:
         for event in list(events):
             try:
                 programs = bpf.attached(fd, event)
-            except OSError:
+            except OSError as error:
+                if error.errno == EPERM:
+                    break  # as for programs and links, whose attempt says so
+                if error.errno != EINVAL:  # of this group alone, as one that is being removed
+                    place = {"object": "cgroup", "path": percent_encode(path)}
+                    found.append({**place, "reason": error.strerror or "not asked"})
+                    break
                 events.remove(event)
                 continue
             if programs:

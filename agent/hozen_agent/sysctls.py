@@ -22,7 +22,7 @@ _CAP: Final = 64 << 10
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 # Secrets; values made anew at each reading; a reading that makes every processor work; and another file system.
 _LEFT_OUT: Final = re.compile(
-    rb"(?:.*/)?stable_secret\Z|net/ipv4/tcp_fastopen_key\Z|kernel/random/uuid\Z|vm/stat_refresh\Z|fs/binfmt_misc(?:/|\Z)"
+    rb"(?:.*/)?stable_secret\Z|net/ipv4/tcp_fastopen_key\Z|net/core/netdev_rss_key\Z|kernel/random/uuid\Z|vm/stat_refresh\Z|fs/binfmt_misc(?:/|\Z)"
 )
 _PER_INTERFACE: Final = re.compile(rb"net/ipv[46]/(?:conf|neigh)\Z")
 

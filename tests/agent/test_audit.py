@@ -16,6 +16,7 @@ from hozen_hashes.jsonl import dump_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 Shown = Any
 EXIT, ALWAYS = 4, 2
@@ -103,3 +104,23 @@ def test_asking_twice_gives_the_same_and_makes_us_no_daemon() -> None:
     assert one["pid"] != os.getpid()
     for rule in auditlink.ask(auditlink.LIST_RULES):
         dump_line(auditrecords.rule_record(rule))
+
+
+def test_a_kernel_without_audit_is_not_asked_since_that_would_start_modprobe(
+    tmp_path: Path,
+) -> None:
+    import os
+    from types import SimpleNamespace
+
+    from hozen_agent.artifacts import audit
+
+    (tmp_path / "self/net").mkdir(parents=True)
+    (tmp_path / "self/net/netlink").write_bytes(b"sk Eth Pid Groups\n0 0 0 00000000\n")
+    (tmp_path / "modules").write_bytes(b"")
+    at = os.open(tmp_path, os.O_RDONLY)
+    try:
+        attempts = list(audit.collect(SimpleNamespace(proc=at, root=at)))  # type: ignore[arg-type]
+    finally:
+        os.close(at)
+    assert [a.outcome for a in attempts] == ["missing", "missing"]
+    assert all("could load a module" in a.reason for a in attempts)

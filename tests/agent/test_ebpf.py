@@ -173,3 +173,30 @@ def test_links_of_every_type_say_where_they_are() -> None:
         assert (record["type"], record["id"], record["program_id"]) == (kind, 7, 8)
     netfilter = struct.pack("=III4xIIiI", 10, 7, 8, 2, 4, -5, 6)
     assert bpfrecords.link_record(netfilter, b"")["priority"] == -5
+
+
+def test_a_thousand_refusals_are_a_short_reason() -> None:
+    from hozen_agent.artifacts import ebpf
+
+    failures = [OSError(1, "not permitted", f"program {number}") for number in range(20_000)]
+    reason = ebpf._reasons(failures)
+    assert len(reason) < 500
+    assert reason.endswith("; and 19992 more")
+
+
+def test_a_descriptor_closed_meanwhile_hides_no_other(tmp_path: Path) -> None:
+    import os
+
+    from hozen_agent.artifacts import ebpf
+
+    (tmp_path / "12/fd").mkdir(parents=True)
+    (tmp_path / "12/fdinfo").mkdir()
+    (tmp_path / "12/fd/3").write_bytes(b"")  # readlink fails, as for one that is closed by now
+    (tmp_path / "12/fd/4").symlink_to("anon_inode:bpf-prog")
+    (tmp_path / "12/fdinfo/4").write_bytes(b"prog_id:\t41\n")
+    at = os.open(tmp_path, os.O_RDONLY)
+    try:
+        (one,) = ebpf._held(at, b"12")
+    finally:
+        os.close(at)
+    assert (one["fd"], one["what"], one["prog_id"]) == (4, "bpf-prog", 41)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from errno import ECONNREFUSED, EPERM, EPROTONOSUPPORT
 from typing import TYPE_CHECKING, Final
 
-from hozen_agent import auditlink, auditrecords
+from hozen_agent import auditlink, auditrecords, netguard
 from hozen_agent.artifacts.registry import artifact
 from hozen_agent.clock import now
 from hozen_agent.items import Attempt, Outcome
@@ -32,13 +32,20 @@ _NAME: Final = "audit"
     reads=("netlink:audit (AUDIT_GET, AUDIT_LIST_RULES)",),
     needs_root=True,
 )
-def collect(ctx: Context) -> Iterator[Attempt]:  # noqa: ARG001 - every family has this form
+def collect(ctx: Context) -> Iterator[Attempt]:
     """Yield status and rules, each raw and as records; nothing is set."""
+    refusal = netguard.Guard(ctx.proc, ctx.root).refuses(auditlink.FAMILY, ())
     for what, kind, record in (
         (b"status", auditlink.GET, auditrecords.status_record),
         (b"rules", auditlink.LIST_RULES, auditrecords.rule_record),
     ):
-        yield from _asked(b"netlink:audit:" + what, kind, record)
+        source = b"netlink:audit:" + what
+        if refusal:  # a socket of a family that is not there makes the kernel run modprobe
+            yield Attempt(
+                artifact=_NAME, source=source, method="netlink", outcome=Outcome.MISSING, reason=refusal
+            )  # fmt: skip
+            continue
+        yield from _asked(source, kind, record)
 
 
 def _asked(source: bytes, kind: int, record: Record) -> Iterator[Attempt]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _NAME: Final = "ebpf"
 _PROGRAMS_MAX: Final = 24 << 20  # of translated instructions, all together
 _HOLDERS_MAX: Final = 10_000
+_REASONS: Final = 8
 _ENTRIES_MAX: Final = 200_000
 _HELD: Final = b"anon_inode:bpf"
 _OBJECT: Final = re.compile(rb"^(prog_id|map_id|link_id):\s*(\d+)$", re.MULTILINE)
@@ -81,7 +82,7 @@ def _listing(lines: Records, failures: list[OSError], started: tuple[int, int]) 
     """Return the attempt of all records; without any, how the first question failed."""
     outcome, reason = None, ""
     if failures:
-        reason = "; ".join(dict.fromkeys(f"{e.filename}: {e.strerror}" for e in failures))
+        reason = _reasons(failures)
         outcome = Outcome.TRUNCATED if lines else _outcome(failures[0])
     elif not lines:
         outcome, reason = Outcome.EMPTY, "the kernel says that there are no eBPF objects"
@@ -96,6 +97,13 @@ def _listing(lines: Records, failures: list[OSError], started: tuple[int, int]) 
         started=started,
         ended=now(),
     )
+
+
+def _reasons(failures: list[OSError]) -> str:
+    """Return the first failures in words, and how many more there are; there can be thousands."""
+    words = list(dict.fromkeys(f"{e.filename}: {e.strerror}" for e in failures))
+    more = f"; and {len(words) - _REASONS} more" if len(words) > _REASONS else ""
+    return "; ".join(words[:_REASONS]) + more
 
 
 def _outcome(error: OSError) -> Outcome:
@@ -141,29 +149,50 @@ def _link(fd: int) -> dict[str, object]:
 def _holders(ctx: Context) -> Records:
     """Which processes hold objects open: a program that nobody holds, pinned or attached has ended."""
     found: Records = []
+    unseen = 0
     for pid in listing(ctx.proc, b".", most=_ENTRIES_MAX):
-        if pid.isdigit() and len(found) < _HOLDERS_MAX:
+        if not pid.isdigit():
+            continue
+        if len(found) >= _HOLDERS_MAX:
+            return [*found, {"object": "holder", "left_out": f"more than {_HOLDERS_MAX} holders"}]
+        try:
             found += _held(ctx.proc, pid)
+        except PermissionError:
+            unseen += 1
+        ctx.tick()
+    if unseen:
+        found.append({"object": "holder", "left_out": f"{unseen} processes may not be looked at"})
     return found
 
 
 def _held(proc: int, pid: bytes) -> Records:
+    """Return what one process holds; what it closes meanwhile costs nothing but itself.
+
+    Raises:
+        PermissionError: its descriptors may not be looked at.
+    """
     try:
         at = os.open(pid, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=proc)
     except OSError:
-        return []
-    found: Records = []
+        return []  # it ended
     try:
-        for number in listing(at, b"fd"):
-            target = os.readlink(b"fd/" + number, dir_fd=at)
-            if target.startswith(_HELD):
-                text = read_small(b"fdinfo/" + number, at=at)
-                objects = {key.decode(): int(value) for key, value in _OBJECT.findall(text)}
-                what = target[len(b"anon_inode:") :].decode("ascii", "replace")
-                who = {"object": "holder", "pid": int(pid), "fd": int(number), "what": what}
-                found.append(who | objects)
+        return [one for number in listing(at, b"fd") if (one := _descriptor(at, pid, number))]
+    except PermissionError:
+        raise
     except OSError:
-        return found  # it ended meanwhile
+        return []  # it ended meanwhile
     finally:
         os.close(at)
-    return found
+
+
+def _descriptor(at: int, pid: bytes, number: bytes) -> dict[str, object] | None:
+    try:
+        target = os.readlink(b"fd/" + number, dir_fd=at)
+    except OSError:
+        return None  # closed meanwhile
+    if not target.startswith(_HELD):
+        return None
+    text = read_small(b"fdinfo/" + number, at=at)
+    objects = {key.decode(): int(value) for key, value in _OBJECT.findall(text)}
+    what = target[len(b"anon_inode:") :].decode("ascii", "replace")
+    return {"object": "holder", "pid": int(pid), "fd": int(number), "what": what, **objects}
