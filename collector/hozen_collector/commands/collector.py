@@ -6,12 +6,16 @@ from pathlib import Path
 
 import click
 
+from hozen_collector.commands.witness import witness
 from hozen_hashes.cli import exit_status, json_option
 
 
 @click.group(name="collector")
 def collector() -> None:
     """Take bundles in, verify, archive and log them, and answer with a receipt."""
+
+
+collector.add_command(witness)
 
 
 @collector.command(epilog=exit_status(0, 64, 73))
