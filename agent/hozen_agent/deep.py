@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from errno import EBUSY, EFBIG, EREMOTE
 from typing import TYPE_CHECKING
 
-from hozen_agent import procparse
-from hozen_agent.crossview import raw
+from hozen_agent import listing, procparse
 from hozen_agent.heldtext import held_text
 from hozen_agent.leads import Holder, Leads
 from hozen_agent.sweep import ERROR, FILE, LINK, read_some
@@ -331,7 +330,5 @@ def pids_now(proc: int) -> list[int]:
     Raises:
         OSError: procfs cannot be listed.
     """
-    names = {os.fsencode(name) for name in os.listdir(proc)}
-    if raw.KNOWN:
-        names.update(name for name, _, _ in raw.listing(proc))
+    names = {*map(os.fsencode, os.listdir(proc)), *listing.names(proc)}
     return sorted(int(name) for name in names if name.isdigit())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from hozen_agent.listing import names
 from hozen_agent.sweep import ERROR, FILE, LINK, read_some
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def listing(at: int, directory: bytes, *, most: int = 65_536) -> list[bytes]:
     """
     opened = os.open(directory, _DIRECTORY, dir_fd=at)
     try:
-        return sorted(os.fsencode(name) for name in os.listdir(opened))[:most]
+        return sorted(names(opened, most=most))[:most]
     finally:
         os.close(opened)
 

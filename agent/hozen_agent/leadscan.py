@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from hozen_agent import procparse
+from hozen_agent import listing, procparse
 from hozen_agent.deep import MAX_FDS, pids_now
 from hozen_agent.leads import Holder, Leads
 from hozen_agent.sweep import read_small
@@ -47,11 +47,11 @@ def _process(at: int, pid: int, leads: Leads) -> None:
         leads.program(Holder(pid, stat.start_ticks, b"exe"), target, None)
     directory = os.open(b"fd", _DIRECTORY, dir_fd=at)
     try:
-        numbers = os.listdir(directory)[:MAX_FDS]
+        numbers = listing.names(directory, most=MAX_FDS)[:MAX_FDS]
     finally:
         os.close(directory)
     for number in numbers:
-        _descriptor(at, Holder(pid, stat.start_ticks, b"fd/" + number.encode()), leads)
+        _descriptor(at, Holder(pid, stat.start_ticks, b"fd/" + number), leads)
     # The map takes a lock that a process which sleeps uninterruptibly may keep (deep.py).
     if stat.state != "D":
         leads.mapped(pid, stat.start_ticks, read_small(b"maps", at=at, cap=_MAPS))

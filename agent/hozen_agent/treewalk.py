@@ -9,10 +9,9 @@ import errno
 import os
 import time
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING, Final, Protocol
 
-from hozen_agent import syscalls
+from hozen_agent import listing, syscalls
 from hozen_agent.bodyfile import escaped
 
 if TYPE_CHECKING:
@@ -132,11 +131,7 @@ class TreeWalk:
     @staticmethod
     def _listed(fd: int) -> Iterator[list[bytes]]:
         """Yield the names in pieces, so that a directory of millions needs no more memory than another."""
-        with os.scandir(fd) as entries:
-            while names := [entry.name for entry in islice(entries, AT_ONCE)]:
-                yield os.fsencode("\0".join(names)).split(b"\0")
-                if len(names) < AT_ONCE:
-                    return
+        yield from listing.pieces(fd)
 
     def _count(self, new: int, path: bytes) -> None:
         self._visitor.breathe()
