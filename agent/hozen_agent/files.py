@@ -113,7 +113,8 @@ def capture_patterns(
     def paths() -> Iterator[bytes]:
         for path in found(ctx, (*wanted, *expected), newest=newest):
             left.pop(path, None)
-            if not path.startswith(passed_over):
+            # A directory that may not be entered is met as itself, without the `/` of what is in it.
+            if not path.startswith(passed_over) and path + b"/" not in passed_over:
                 yield path
         yield from left
 

@@ -44,8 +44,8 @@ def test_a_bundle_says_how_it_was_made_and_what_was_not_measured(
     assert said["algorithms"]["signature"] == ["ecdsa-p384-sha256"]
     assert said["clock"]["synchronised"] in {True, False, None}
     assert int(said["footprint"]["bytes_written"]) > 1000
-    assert said["footprint"]["files_opened"] is None
-    assert "files_opened" in said["footprint"]["not_measured"]
+    assert said["footprint"]["files_opened"] > 10
+    assert "files_opened" not in said["footprint"]["not_measured"]
     assert said["host"]["hostname"] == r"web\xff01"
     assert said["destination"]["path"].endswith(r"odd\xff")
 
