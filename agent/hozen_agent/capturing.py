@@ -11,7 +11,7 @@ import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from hozen_agent import choice, hardening, planning
+from hozen_agent import addressees, choice, hardening, planning
 from hozen_agent.artifacts.registry import CATALOGUE
 from hozen_agent.case import Asker, refuse
 from hozen_agent.circumstances import Between, point_out_reboot
@@ -23,7 +23,6 @@ from hozen_agent.signers import choose_signer
 from hozen_agent.surroundings import Surroundings
 from hozen_config.profile import load_profile
 from hozen_config.quantities import parse_size
-from hozen_hashes.age import parse_recipient
 from hozen_hashes.errors import HozenError, UsageError
 from hozen_hashes.names import new_bundle_id
 from hozen_hashes.writer import EpochLimits
@@ -32,13 +31,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from hozen_agent.addressees import Addressees
     from hozen_agent.opening import CollectorPort
     from hozen_agent.session import Result
     from hozen_agent.sweep import Sweep
     from hozen_agent.window import Window
     from hozen_config.casefile import CaseFile
     from hozen_config.profile import Profile
-    from hozen_hashes.age import Recipient
     from hozen_hashes.identity import Signer
 
 _ABORTED = 130
@@ -120,7 +119,7 @@ class Prepared:
 
     profile: Profile
     plan: planning.Plan
-    recipients: tuple[Recipient, ...]
+    addressees: Addressees
     volume_size: int | None
 
 
@@ -140,7 +139,11 @@ def prepare(options: Options, *, interactive: bool) -> Prepared:
     return Prepared(
         profile=profile,
         plan=plan,
-        recipients=tuple(parse_recipient(text) for text in options.recipients),
+        addressees=addressees.resolve(
+            options.recipients,
+            listed=options.case.recipients,
+            recovery=profile.recovery_recipients,
+        ),
         volume_size=parse_size(options.volume_size) if options.volume_size else None,
     )
 
@@ -192,7 +195,7 @@ def capture_host(
     ready = prepare(options, interactive=talk.interactive)
     destination = _destination(options, ready)
     hardening.survive_hangups()
-    _warn(ready.profile, talk)
+    _warn(ready, talk)
     granted: dict[str, object] = {}
     problems = hold_memory(ready.profile, granted)
     with _surroundings(options, ready, proc=proc, sweep=sweep) as around:
@@ -201,7 +204,7 @@ def capture_host(
         asker = Asker(options.case, talk.ask) if options.case.missing() else None
         collector, not_reached = _reach(connect)
         bundle_id = new_bundle_id(os.uname().nodename, sweep.started[0], os.urandom(4).hex())
-        medium = Medium(destination, bundle_id, recipients=ready.recipients)
+        medium = Medium(destination, bundle_id, addressees=ready.addressees)
         guard = _guard(ready.profile, medium, destination)
         guard.obtained.update(granted)
         _install_signals(guard, talk)
@@ -264,9 +267,11 @@ def _destination(options: Options, ready: Prepared) -> Destination:
     )
 
 
-def _warn(profile: Profile, talk: Talk) -> None:
-    """Say what a profile of somebody's own gives up."""
-    if not profile.redaction:
+def _warn(ready: Prepared, talk: Talk) -> None:
+    """Say what a profile of somebody's own gives up, and what the choice of recipients does."""
+    for en, ja in ready.addressees.warnings:
+        talk.point_out(en=en, ja=ja)
+    if not ready.profile.redaction:
         talk.say(
             "warning: the profile switches redaction off: secrets on command lines are stored as they are"
         )
@@ -294,6 +299,7 @@ def _request(
         reason.append(
             "redaction is switched off by the profile: command lines and environments are stored in clear"
         )
+    reason += [*ready.addressees.remarks, *(en for en, _ in ready.addressees.warnings)]
     return Request(
         bundle_id=bundle_id,
         case=options.case,
@@ -304,7 +310,7 @@ def _request(
         epoch=EpochLimits(seconds=ready.profile.epoch.seconds, payload=ready.profile.epoch.bytes),
         remarks=tuple(remarks + reason),
         redaction=around.redaction(),
-        originals=ready.recipients if options.keep_originals else (),
+        originals=ready.addressees.recipients if options.keep_originals else (),
         not_reached=not_reached,
         isolation=ready.profile.isolation,
     )

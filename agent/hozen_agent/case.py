@@ -31,6 +31,7 @@ LABELS = {
 def case_json(case: CaseFile) -> dict[str, object]:
     """Return the record form of bundle-v1 §12; a field that nobody gave is null."""
     values = asdict(case)
+    del values["recipients"]  # the journal says whether they were confirmed
     return {"id": values.pop("case"), **values}
 
 

@@ -50,7 +50,7 @@ class Facts:
     written: Callable[[], int]
     guard: Guard
     footprint: Mapping[str, object]
-    recipients: tuple[str, ...]
+    encryption: Mapping[str, object]
     destination: Mapping[str, object]
 
 
@@ -100,7 +100,7 @@ def bundle_json(facts: Facts, writer: BundleWriter) -> dict[str, object]:
             "capabilities": facts.agent["capabilities"],
         },
         "algorithms": {"digest": ["sha256"], "signature": [facts.signature]},
-        "encryption": {"recipients": list(facts.recipients)},
+        "encryption": facts.encryption,
         "critical": [],
     }
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO
 
+from hozen_agent.addressees import Addressees
 from hozen_agent.clock import utc_now
 from hozen_agent.durable import ContainerFile, JournalDirectory, cannot_write, write_new
 from hozen_agent.host import legible
@@ -17,8 +19,9 @@ from hozen_hashes.errors import CannotWriteError
 from hozen_hashes.jsonl import dump_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from hozen_agent.addressees import Wrapped
     from hozen_agent.destination import Destination
     from hozen_hashes.age import Recipient
     from hozen_hashes.identity import Signer
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
     from hozen_hashes.writer import Sealed, Sidecar, Sink
 
     Buffer = bytes | bytearray | memoryview
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class Medium:
@@ -41,7 +46,7 @@ class Medium:
     """
 
     def __init__(
-        self, destination: Destination, bundle_id: str, *, recipients: Sequence[Recipient] = ()
+        self, destination: Destination, bundle_id: str, *, addressees: Addressees | None = None
     ) -> None:
         """Create the partial container and the journal directory.
 
@@ -50,6 +55,8 @@ class Medium:
         """
         self._destination = destination
         self.temporary = ["a probe file on the destination, removed at once"]
+        self._addressees = addressees or Addressees()
+        recipients = self._addressees.recipients
         ending = ".zip.age" if recipients else ".zip"
         self.container = ContainerFile(
             destination.fd, bundle_id + ending, volume_size=destination.volume_size
@@ -58,6 +65,12 @@ class Medium:
             self._journal = JournalDirectory(destination.fd, bundle_id)
         except CannotWriteError:
             self.container.withdraw()
+            raise
+        self._envelope = f"{bundle_id}.envelope"
+        try:
+            self._write_keys()
+        except CannotWriteError:
+            self.withdraw()
             raise
         self._encrypted: EncryptedSink | None = None
         self.leftovers: list[str] = []
@@ -74,6 +87,21 @@ class Medium:
         self.container.withdraw()
         with suppress(CannotWriteError):
             self._journal.remove()
+        self._withdraw_keys()
+
+    def encryption(self) -> dict[str, object]:
+        """Return who can open the bundle, for `bundle.json` and `envelope.json` (bundle-v1 §10)."""
+        keys = [
+            {
+                "file": name,
+                "recipient": str(one.recipient),
+                "certificate_sha256": one.certificate_sha256,
+                "subject": one.subject,
+                "sha256": hashlib.sha256(one.p7m).hexdigest(),
+            }
+            for name, one in self._keys()
+        ]
+        return {"recipients": list(self.recipients), **({"keys": keys} if keys else {})}
 
     def spill(self) -> BinaryIO:
         """Return a temporary file on the medium that has no name there.
@@ -128,7 +156,6 @@ class Medium:
         }
 
     def _write_envelope(self, signer: Signer, sealed: Sealed, bundle_id: str) -> None:
-        name = f"{bundle_id}.envelope"
         envelope = dump_line(
             {
                 "format": "hozen-envelope/1",
@@ -136,27 +163,48 @@ class Medium:
                 "ciphertext_sha256": self.container.sha256,
                 "ciphertext_size": str(self.container.size),
                 "seal": sealed.seal,
-                "recipients": list(self.recipients),
+                **self.encryption(),
             }
         )
         digest = Digest()
         digest.update(envelope)
+        signature = sign_detached(digest.digest(), signer, utc_now())
+        self._put_beside(
+            {"envelope.json": envelope, "envelope.p7s": signature, "agent.p7s": sealed.signature}
+        )
+
+    def _keys(self) -> list[tuple[str, Wrapped]]:
+        return [(f"key-{n:02d}.p7m", one) for n, one in enumerate(self._addressees.wrapped, 1)]
+
+    def _write_keys(self) -> None:
+        """Put the enveloped one-time keys beside the ciphertext: a torn one can be opened too."""
+        if self._addressees.wrapped:
+            self._put_beside({name: one.p7m for name, one in self._keys()})
+
+    def _put_beside(self, files: Mapping[str, bytes]) -> None:
+        """Write new files into `<id>.envelope/`, durable; CannotWriteError when the medium refuses."""
         try:
-            os.mkdir(name, 0o700, dir_fd=self._destination.fd)
-            fd = os.open(
-                name, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._destination.fd
-            )
+            with suppress(FileExistsError):
+                os.mkdir(self._envelope, 0o700, dir_fd=self._destination.fd)
+            fd = os.open(self._envelope, _DIRECTORY, dir_fd=self._destination.fd)
         except OSError as error:
-            raise cannot_write(name, error) from error
+            raise cannot_write(self._envelope, error) from error
         try:
-            write_new(fd, "envelope.json", envelope)
-            write_new(fd, "envelope.p7s", sign_detached(digest.digest(), signer, utc_now()))
-            write_new(fd, "agent.p7s", sealed.signature)
+            for name, data in files.items():
+                write_new(fd, name, data)
             os.fsync(fd)
+            os.fsync(self._destination.fd)
         except OSError as error:
-            raise cannot_write(name, error) from error
+            raise cannot_write(self._envelope, error) from error
         finally:
             os.close(fd)
+
+    def _withdraw_keys(self) -> None:
+        for name, _ in self._keys():
+            with suppress(OSError):
+                os.unlink(f"{self._envelope}/{name}", dir_fd=self._destination.fd)
+        with suppress(OSError):
+            os.rmdir(self._envelope, dir_fd=self._destination.fd)
 
 
 class EncryptedSink:

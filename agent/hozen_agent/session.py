@@ -374,7 +374,7 @@ class Session:
             written=self._medium.written,
             guard=self._guard,
             footprint={"temporary_files": list(self._medium.temporary), **footprint},
-            recipients=self._medium.recipients,
+            encryption=self._medium.encryption(),
             destination=self._medium.facts(),
         )
 

@@ -33,6 +33,11 @@ class CaseFile:
     purpose: str | None = b.key(b.text(), "what the work is for", default=None)
     owner: str | None = b.key(b.text(), "who owns or administers the target", default=None)
     drill: bool = b.key(b.flag(), "an exercise; everything made from it says so", default=False)
+    recipients: tuple[str, ...] | None = b.key(
+        b.listing(b.text(limit=200), limit=20),
+        "who may open the bundle: age1… or SHA-256 of a certificate; others are refused",
+        default=None,
+    )
 
     def missing(self) -> tuple[str, ...]:
         """Return the required fields that nobody gave; `unknown` counts as given (law M11)."""
@@ -67,6 +72,7 @@ def case_from_environment(env: Mapping[str, str]) -> CaseFile:
     names = {
         field.name: _PREFIX + _VARIABLES.get(field.name, field.name.upper())
         for field in dataclasses.fields(CaseFile)
+        if field.name != "recipients"  # a list belongs into a file that somebody can compare
     }
     return _case_of("environment", names, env)
 

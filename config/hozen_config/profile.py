@@ -156,6 +156,11 @@ class Profile:
     )
     requires_reason: bool = b.key(b.flag(), "a capture needs --reason TEXT", default=False)
     requires_encryption: bool = b.key(b.flag(), "a capture needs --recipient", default=False)
+    recovery_recipients: tuple[str, ...] = b.key(
+        b.listing(b.text(limit=200), limit=20),
+        "one of these must be a recipient: age1… or SHA-256 of a certificate",
+        default=(),
+    )
     isolation: float | None = b.key(
         b.duration(low=1, high=3600),
         "time of the volatile part, after which the screen says whether the cable may be pulled",

@@ -85,7 +85,7 @@ _RECIPIENT_HINT = "A recipient is the public key that age-keygen or hozen key ne
 _FOREIGN: Final = (
     (
         "-----BEGIN",
-        "PEM recipients come with the X.509 hybrid, not in this version; give an age1… recipient.",
+        "A certificate is given by its file: hozen capture --recipient FILE.",
     ),
     (
         "AGE-SECRET-KEY-",

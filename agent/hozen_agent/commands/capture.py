@@ -118,7 +118,11 @@ def _volume_size(given: str | None) -> str | None:
     "--collector", metavar="URL", help="Push there afterwards; its log also dates the start."
 )
 @click.option(
-    "--recipient", "recipients", multiple=True, metavar="AGE", help="Encrypt to this age recipient."
+    "--recipient",
+    "recipients",
+    multiple=True,
+    metavar="AGE|CERT",
+    help="Encrypt to age1… or a PEM certificate; repeatable.",
 )
 @click.option(
     "--keep-originals", is_flag=True, help="Also keep unredacted forms, for the recipient alone."
