@@ -29,7 +29,8 @@ TEXTS = PAGES + sorted(
 PROMISES = re.compile(
     r"legally (?:admissible|valid|binding)|admissible in court|court[- ](?:proof|ready|admissible)|tamper[- ]?proof"
     r"|unforgeable|irrefutable|conclusive(?:ly)? proo?f|forensically sound|cannot be (?:tampered|forged)"
-    r"|impossible to (?:alter|forge|tamper)|guarantee\w* (?:authenticity|admissibility|integrity)|100 ?%|100 ?%"
+    r"|impossible to (?:alter|forge|tamper)|guarantee\w* (?:authenticity|admissibility|integrity)"
+    r"|(?<!width:)(?<!width: )100 ?[%\uff05]"
     r"|証拠能力(?:を|が)|法的(?:に有効|効力を)|改(?:ざん|竄)(?:は)?(?:不可能|できない|されない|を防止)|(?<!不)完全(?!性)|絶対"
     r"|裁判で(?:必ず|使え|通用)|確実に証明",
     re.IGNORECASE,

@@ -17,7 +17,7 @@ def test_every_journal_file_is_captured_whole(evidence: Evidence) -> None:
     names = [
         "/var/log/journal/m/system.journal", "/var/log/journal/m/user-1000@0.journal~",
         "/run/log/journal/m/system.journal",
-        "/var/log/journal/remote/remote-x.journal", "/var/log/journal/m/fss", "/etc/systemd/journald.conf",
+        "/var/log/journal/remote/remote-x.journal", "/etc/systemd/journald.conf",
     ]  # fmt: skip
     for name in names:
         evidence.write(name, b"LPKSHHRH" + name.encode() * 10_000)
@@ -26,6 +26,12 @@ def test_every_journal_file_is_captured_whole(evidence: Evidence) -> None:
     assert sorted(found) == sorted(name.encode() for name in names)
     for path, [(_, data)] in found.items():
         assert data == b"LPKSHHRH" + path * 10_000
+
+
+def test_the_key_that_seals_the_journal_stays_on_the_host(evidence: Evidence) -> None:
+    evidence.write("/var/log/journal/m/fss", b"LPKSHHRH" + bytes(100))
+    ((attempt, data),) = evidence.collect("systemd_journal")[b"/var/log/journal/m/fss"]
+    assert (attempt.withheld, data) == ("private_key", b"")
 
 
 def test_without_journald_there_is_nothing(evidence: Evidence) -> None:

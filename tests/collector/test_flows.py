@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hozen_agent import pcapng
@@ -90,6 +90,7 @@ def test_something_else_is_no_packet_file() -> None:
         flows_of(b"PK\x03\x04" + bytes(100))
 
 
+@settings(max_examples=25)  # scapy takes its time
 @given(st.binary(max_size=300), st.integers(0, 400))
 def test_foreign_bytes_never_raise_anything_else(junk: bytes, at: int) -> None:
     data = file_of((tcp("192.0.2.1", "192.0.2.2", (1, 2), "S"), 0))

@@ -31,7 +31,7 @@ redaction: true
 _PATHS = "/etc /etc/x /etc/x/link /etc/cron.d/evil /usr/local/bin /usr/local/bin/evil /home/sato /tmp /tmp/left"
 _LOOK = f"stat -c '%n %x' {_PATHS}"
 _SETUP = f"""
-mount --bind . /mnt; mount -t tmpfs tmpfs /tmp; mount -t tmpfs tmpfs /var/tmp; mount -t tmpfs tmpfs /dev/shm; cd /mnt
+mount --bind . /mnt; mount -t tmpfs tmpfs /dev/shm; cd /mnt
 mount -t tmpfs -o strictatime tmpfs /usr/local; mount -o remount,strictatime /etc
 mkdir -p /usr/local/bin /etc/x; ln -s target /etc/x/link; printf 'loot' >/tmp/left
 printf 'evil' >/usr/local/bin/evil; chmod 4755 /usr/local/bin/evil

@@ -29,7 +29,7 @@ limits:
 """
 _HUNG = Path(__file__).parents[1] / "support" / "hung_fuse.py"
 _SETUP = f"""
-mount --bind . /mnt; mount -t tmpfs tmpfs /tmp; mount -t tmpfs tmpfs /var/tmp; mount -t tmpfs tmpfs /dev/shm; cd /mnt
+mount --bind . /mnt; mount -t tmpfs tmpfs /dev/shm; cd /mnt
 mount -t tmpfs tmpfs /usr/share; mount -t tmpfs tmpfs /usr/lib/python3; mkdir -p /opt/dead /tmp/dead /opt/alive
 printf 'x' >/opt/alive/prog; chmod 755 /opt/alive/prog
 for place in /opt/dead /tmp/dead; do
