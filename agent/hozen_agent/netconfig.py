@@ -76,10 +76,11 @@ def settings(ctx: Context, artifact: str) -> Iterator[Attempt]:
     requests = (
         FileRequest(artifact=artifact, path=path, ext="txt", max_bytes=MAX_FILE) for path in paths
     )
-    yield from _clean(ctx, ctx.files(requests))
+    yield from cleaned(ctx, ctx.files(requests))
 
 
-def _clean(ctx: Context, attempts: Iterable[Attempt]) -> Iterator[Attempt]:
+def cleaned(ctx: Context, attempts: Iterable[Attempt]) -> Iterator[Attempt]:
+    """Yield the attempts of settings files, each without its passphrases and keys."""
     for attempt in attempts:
         if attempt.data is None or attempt.kind != "file":
             yield attempt

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from hozen_agent.redact import Redactor
     from hozen_agent.sweep import Entry, Sweep
 
+MOUNT_TEXTS = frozenset({b"mountinfo", b"mounts", b"mountstats"})
+
 
 def sweep_tar(sweep: Sweep, redactor: Redactor, counts: dict[str, int]) -> Iterator[bytes]:
     """Yield the tar of a sweep; the same sweep and rules give the same bytes each time.
@@ -49,6 +51,11 @@ def clean_file(file: bytes, data: bytes, redactor: Redactor, counts: dict[str, i
         return _named(data, start, end, redactor, counts)
     if file == b"status" and data.startswith(b"Name:\t"):
         return _named(data, 6, max(6, data.find(b"\n")), redactor, counts)
+    if (
+        file in MOUNT_TEXTS
+    ):  # a source may be a URL with a password (curlftpfs), an option too (cifs)
+        clean = redactor.text(data, counts)
+        return data if clean == data else clean
     return redactor.text(data, counts) if file == b"comm" else data
 
 

@@ -234,7 +234,7 @@ class Evidence:
             proc=-1,
             root=-1,
             sweep=nothing,
-            redactor=nothing,
+            redactor=Redactor(),
             files=FileReader(self.pool),
             match=Finder(self.pool),
             note=self.notes.append,

@@ -99,3 +99,13 @@ _NAMES = st.sampled_from(
 )
 def test_any_texts_make_a_record(entries: list[tuple[bytes, str, bytes, int]]) -> None:
     assert set(storage_record(entries, {})) == {"disks", "names", "mounts", "swaps", "raid"}
+
+
+def test_passwords_of_mounts_stay_on_the_host(evidence: Any) -> None:
+    evidence.write(
+        "/etc/fstab", b"//files/share /srv cifs username=sato,password=Hunter2hunter2 0 0\n"
+    )
+    ((attempt, data),) = evidence.collect("storage")[b"/etc/fstab"]
+    assert b"Hunter2" not in data
+    assert b"//files/share /srv cifs username=sato" in data
+    assert attempt.redacted

@@ -10,6 +10,7 @@ from hozen_agent.context import FileRequest
 from hozen_agent.entries import listing, read_entries
 from hozen_agent.items import Attempt
 from hozen_agent.kernelrecords import kernel_record
+from hozen_agent.snapshot import MOUNT_TEXTS
 from hozen_agent.sweep import ERROR, FILE
 from hozen_agent.sysctls import settings
 from hozen_agent.ustar import tar_stream
@@ -39,7 +40,7 @@ _SYS = (
 _MODULE_FILES = b"version srcversion taint initstate coresize initsize refcnt".split()
 _FILES = (
     b"/etc/ld.so.preload", b"/etc/ld.so.conf", b"/etc/ld.so.cache", b"/etc/os-release", b"/etc/machine-id",
-    b"/etc/sysctl.conf", b"/etc/modules", b"/etc/fstab", b"/etc/mtab", b"/etc/crypttab",
+    b"/etc/sysctl.conf", b"/etc/modules",
 )  # fmt: skip
 _DIRECTORIES = (
     b"/etc/ld.so.conf.d/*", b"/etc/sysctl.d/*", b"/usr/lib/sysctl.d/*", b"/etc/modprobe.d/*", b"/usr/lib/modprobe.d/*",
@@ -75,7 +76,12 @@ def collect(ctx: Context) -> Iterator[Attempt]:
     ]
     counts: dict[str, int] = {}
     clean = [
-        (name, kind, ctx.redactor.text(data, counts) if _is_boot_line(name, kind) else data, number)
+        (
+            name,
+            kind,
+            ctx.redactor.text(data, counts) if _may_hold_secrets(name, kind) else data,
+            number,
+        )
         for name, kind, data, number in entries
     ]
     seconds = started[0] // 1_000_000_000
@@ -109,9 +115,9 @@ def collect(ctx: Context) -> Iterator[Attempt]:
     )
 
 
-def _is_boot_line(name: bytes, kind: str) -> bool:
-    """The kernel's command line may carry secrets (rd.luks.key, ip= with credentials, console passwords)."""
-    return kind == FILE and name == b"proc/cmdline"
+def _may_hold_secrets(name: bytes, kind: str) -> bool:
+    """The kernel's command line (rd.luks.key, ip= with credentials), and mounts from a URL or with a password."""
+    return kind == FILE and (name == b"proc/cmdline" or name.removeprefix(b"proc/") in MOUNT_TEXTS)
 
 
 def _sys_modules(root: int) -> Iterator[Entry]:

@@ -12,6 +12,8 @@ from hozen_agent.context import FileRequest
 from hozen_agent.entries import listing, read_entries
 from hozen_agent.items import Attempt
 from hozen_agent.mounts import PSEUDO
+from hozen_agent.netconfig import MAX_FILE, cleaned
+from hozen_agent.snapshot import redacted
 from hozen_agent.storagerecords import storage_record
 from hozen_agent.sweep import ERROR, FILE, LINK
 from hozen_agent.ustar import tar_stream
@@ -73,13 +75,17 @@ def collect(ctx: Context) -> Iterator[Attempt]:
     ]
     usage = _usage(pool) if pool is not None else {}
     seconds = started[0] // 1_000_000_000
+    counts: dict[str, int] = {}
+    clean = list(redacted(entries, ctx.redactor, counts))
     yield Attempt(
         artifact=_NAME,
         source=b"/sys/block,/proc,/dev/disk",
         method="procfs",
         kind="snapshot",
         ext="tar",
-        data=tar_stream(entries, seconds=seconds),
+        data=tar_stream(clean, seconds=seconds),
+        redacted=counts,
+        unredacted=(lambda: tar_stream(entries, seconds=seconds)) if counts else None,
         started=started,
         ended=now(),
         tag="storage-raw",
@@ -89,13 +95,16 @@ def collect(ctx: Context) -> Iterator[Attempt]:
         source=b"/sys/block,/proc,/dev/disk",
         method="derived",
         ext="json",
-        data=(dump_line(storage_record(entries, usage)),),
+        data=(dump_line(storage_record(clean, usage)),),
+        redacted=counts,
+        unredacted=(lambda: (dump_line(storage_record(entries, usage)),)) if counts else None,
         derived_from=("storage-raw",),
     )
-    yield from ctx.files(
-        FileRequest(artifact=_NAME, path=path, personal="none", max_bytes=64 << 20)
+    requests = (
+        FileRequest(artifact=_NAME, path=path, personal="none", max_bytes=MAX_FILE)
         for path in (*_FILES, *ctx.match(_PATTERNS))
     )
+    yield from cleaned(ctx, ctx.files(requests))
 
 
 def _block_devices(root: int) -> Iterator[Entry]:
