@@ -95,7 +95,7 @@ def test_the_process_hidden_by_the_library_is_observed(planted: Planted) -> None
     assert {"kill", "detached.getdents64"} <= set(seen["seen"])
     record = next(x for x in _records(bundle, "processes") if x["pid"] == seen["subject"]["pid"])
     assert record["cmdline"] == ["hidden", "3600"], "what was hidden is recorded like any other"
-    assert (record["in_sweep"], record["in_deep_pass"]) == (False, True)
+    assert (record["in_sweep"], record["in_deep_pass"]) == (True, True)
 
 
 def test_the_preload_file_is_read_past_the_library_that_hides_it(planted: Planted) -> None:
