@@ -72,6 +72,8 @@ def test_no_text_promises_a_legal_effect() -> None:
         "改ざん不可能",
         "完全な証拠",
         "100%",
+        "100％ certain",
+        "max width 100 % safe",
         "証拠能力を保証",
         "改ざんできない",
     ],
@@ -81,7 +83,8 @@ def test_the_list_of_promises_sees_them(words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", ["完全性", "不完全", "改ざん検知", "tamper detection", "admissibility"]
+    "words",
+    ["完全性", "不完全", "改ざん検知", "tamper detection", "admissibility", "width: 100%", "width:100%"],
 )
 def test_the_list_of_promises_spares_the_words_of_the_trade(words: str) -> None:
     assert not PROMISES.search(f"… {words} …")

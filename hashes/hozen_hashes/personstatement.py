@@ -49,12 +49,14 @@ class PersonStatement:
         """Return the exact bytes that are signed.
 
         Raises:
-            UsageError: the text is too long, or holds a lone surrogate.
+            UsageError: the text is too long, a single `-` (which stands for none), or holds a lone surrogate.
         """
         try:
             attests = self.attests.encode()
         except UnicodeEncodeError as error:
             raise UsageError("the attestation is not valid Unicode text") from error
+        if attests == b"-":
+            raise UsageError("a single - stands for no attestation", hint="say it in words")
         if len(attests) > MAX_ATTESTS:
             raise UsageError(f"the attestation is longer than {MAX_ATTESTS} bytes")
         values = (self.bundle, self.seal, self.signature, self.role)

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hozen_hashes.errors import BadDataError
+from hozen_hashes.errors import BadDataError, UsageError
 from hozen_hashes.front import main
 from hozen_hashes.identity import KeyIdentity, write_identity
 from hozen_hashes.personstatement import PersonStatement, parse_person_statement
@@ -138,8 +138,10 @@ def test_a_statement_reads_back_as_it_was_written(text: str, time: int, role: st
         attests=text,
         time=time,
     )
-    if text == "-":
-        return  # the one text that stands for none
+    if text == "-":  # stands for no attestation
+        with pytest.raises(UsageError):
+            said.encode()
+        return
     assert parse_person_statement(said.encode()) == said
 
 

@@ -23,7 +23,7 @@ def timestamp() -> None:
     """Ask for trusted time, and keep the answer beside the bundle.
 
     Nothing is sent by this command: the request is a file, any tool carries it to the authority and brings the
-    reply. The bundle itself is not changed. A collector that has authorities configured does all this alone.
+    reply. The bundle itself is not changed.
 
     \b
     Examples:
