@@ -33,7 +33,7 @@ SORTED: Final = 16_384  # paths in memory at a time; the agent as a whole stays 
 _ANY_DEPTH: Final = re.compile(rb"\*\*([0-9]{0,2})\Z")
 _LIST: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _DIRENT: Final = struct.Struct("<QqHB")
-_LOOK: Final = struct.Struct("<28xH82xqI")  # mode and mtime in struct statx
+_LOOK: Final = struct.Struct("<28xH10xQ64xqI")  # mode, size and mtime in struct statx
 _DIR, _LNK, _UNKNOWN, _OTHER = 4, 10, 0, 8
 _KINDS: Final = {modes.S_IFDIR: _DIR, modes.S_IFLNK: _LNK}
 _INSIDE: Final = (
@@ -158,12 +158,12 @@ class Walker:
     Attributes:
         note: told what was left out.
         alive: called before each directory, so that a long search is not taken for a hang.
+        size: bytes of the path that is given to `emit`, if timed; -1 where nobody could ask.
     """
 
     __slots__ = (
-        "_address", "_alive", "_bounds", "_buffer", "_deadline", "_earlier", "_emit", "_entries", "_extra", "_found",
-        "_next", "_opener",
-        "_timed", "note",
+        "_address", "_alive", "_bounds", "_buffer", "_deadline", "_earlier", "_emit", "_enters", "_entries", "_extra",
+        "_found", "_next", "_opener", "_timed", "note", "size",
     )  # fmt: skip
 
     def __init__(
@@ -175,8 +175,12 @@ class Walker:
         *,
         bounds: Bounds,
         timed: bool = False,
+        enters: Callable[[int, bytes], bool] | None = None,
     ) -> None:
+        """Prepare a walk; `enters` is asked with descriptor and path of each opened directory whether to go through."""
         self._timed = timed
+        self._enters = enters
+        self.size = -1
         self._opener = opener
         self._emit = emit
         self.note = note
@@ -269,7 +273,9 @@ class Walker:
             elif literal and complete:
                 self._hit(path, 0)
         elif kind >= 0 and (complete or (literal and kind == _LNK)):
-            self._hit(path, self._look(fd, name)[1] if self._timed else 0)
+            _, mtime, self.size = self._look(fd, name) if self._timed else (0, 0, -1)
+            self._hit(path, mtime)
+            self.size = -1
             if literal and kind == _LNK:
                 self._follow(path, inside)
 
@@ -305,7 +311,8 @@ class Walker:
                 self.note(f"not entered: {_shown(path)}, {os.strerror(error.errno or 0)}")
             return
         try:
-            self._directory(opened, path, _spread(inside))
+            if self._enters is None or self._enters(opened, path):
+                self._directory(opened, path, _spread(inside))
         finally:
             os.close(opened)
 
@@ -363,22 +370,22 @@ class Walker:
                 raise _EnoughError(f"more than {self._bounds.entries} directory entries")
             yield from found
 
-    def _look(self, fd: int, name: bytes) -> tuple[int, int]:
-        """Return (mode, mtime in ns) of a name, without asking a server; (0, 0) when it cannot be asked."""
+    def _look(self, fd: int, name: bytes) -> tuple[int, int, int]:
+        """Return (mode, mtime in ns, size) of a name, without asking a server; (0, 0, -1) when it cannot be asked."""
         try:
             if not self._opener.statx:
                 st = os.stat(name, dir_fd=fd, follow_symlinks=False)
-                return st.st_mode, st.st_mtime_ns
+                return st.st_mode, st.st_mtime_ns, st.st_size
             address = self._opener.stat_address
             syscalls.statx_into(fd, name, address, flags=syscalls.AT_SYMLINK_NOFOLLOW)
         except OSError:
-            return 0, 0
-        mode, seconds, part = _LOOK.unpack(ctypes.string_at(address, _LOOK.size))
-        return mode, seconds * 10**9 + part
+            return 0, 0, -1
+        mode, size, seconds, part = _LOOK.unpack(ctypes.string_at(address, _LOOK.size))
+        return mode, seconds * 10**9 + part, size
 
     def _kind(self, fd: int, name: bytes) -> int:
         """Return the d_type of a name, -1 when it does not exist or cannot be asked."""
-        mode, _ = self._look(fd, name)
+        mode = self._look(fd, name)[0]
         return _KINDS.get(modes.S_IFMT(mode), _OTHER) if mode else -1
 
 
