@@ -9,6 +9,7 @@ from pathlib import Path
 from hozen_config import bind as b
 from hozen_config.loader import load_mapping
 from hozen_config.profile import read_file
+from hozen_config.timestamps import TimestampSettings
 
 _URL = re.compile(r"https://[A-Za-z0-9.\-:\[\]]+(?:/[A-Za-z0-9._~/-]*)?")
 _DAY = 86_400.0
@@ -104,6 +105,9 @@ class CollectorSettings:
         b.number(1, 100),
         "how often a job that failed by the collector's own fault is tried",
         default=5,
+    )
+    timestamps: TimestampSettings = b.key(
+        b.section(TimestampSettings), "trusted time (RFC 3161)", default=TimestampSettings
     )
 
 

@@ -1,0 +1,1 @@
+"""Trusted time: the collector asks time-stamping authorities, checks and keeps their replies (timestamp-v1)."""
