@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from hozen_hashes.agekeys import Identity
+    from hozen_hashes.cosignature import WitnessKey
     from hozen_hashes.note import VerifierKey
     from hozen_hashes.verify.tiers import TsaList
 
@@ -62,6 +63,29 @@ def log_keys(files: Iterable[str]) -> tuple[VerifierKey, ...]:
 
 
 def tsa_list(file: str | None) -> TsaList | None:
+def witness_keys(given: Iterable[str], required: int | None) -> tuple[WitnessKey, ...]:
+    """Return the witness keys, each given as a vkey line or as the file that holds one.
+
+    Raises:
+        UsageError: a file cannot be read, or more witnesses are required than keys were given.
+        FormatError: no key of a witness.
+    """
+    from hozen_hashes.cosignature import parse_witness_vkey
+
+    found = []
+    for one in given:
+        line = one.encode(errors="replace") if "+" in one and not Path(one).is_file() else None
+        data = read_file(one, what="witness key") if line is None else line
+        found.append(parse_witness_vkey(data.rstrip(b"\r\n")))
+    count = len({key.public_bytes for key in found})
+    if required is not None and required > count:
+        raise UsageError(
+            f"--witnesses {required} asks for more than the {count} keys that were given",
+            hint="give one --witness-key for each witness; one key under two names counts once",
+        )
+    return tuple(found)
+
+
     """Return the list of time-stamping authorities, or None when none was named."""
     from hozen_hashes.verify.tiers import read_tsa_list
 

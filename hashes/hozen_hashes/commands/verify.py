@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from hozen_hashes.agekeys import Identity
+    from hozen_hashes.cosignature import WitnessKey
     from hozen_hashes.note import VerifierKey
     from hozen_hashes.verify import VerificationReport
     from hozen_hashes.verify.tiers import TsaList
@@ -41,6 +42,8 @@ class Request:
     tsa_roots: tuple[x509.Certificate, ...] = ()
     tsa_list: TsaList | None = None
 
+    witness_keys: tuple[WitnessKey, ...] = ()
+    witnesses: int | None = None
 
 def _write_page(context: click.Context, _option: click.Parameter, target: str | None) -> None:
     """Write the verifier page and end; the bundles are not looked at."""
@@ -65,6 +68,19 @@ def _write_page(context: click.Context, _option: click.Parameter, target: str | 
 )
 @click.option(
     "--receipt",
+@click.option(
+    "--witness-key",
+    "witness_key_words",
+    multiple=True,
+    metavar="FILE|VKEY",
+    help="Key (vkey line) of a witness of the log, obtained from outside; may be repeated.",
+)
+@click.option(
+    "--witnesses",
+    type=click.IntRange(1, 64),
+    metavar="N",
+    help="How many of these witnesses must have cosigned the receipt's checkpoint; default: all.",
+)
     metavar="DIR",
     help="Receipt directory; default: <bundle>.proofs/receipt when it is there.",
 )
@@ -95,6 +111,8 @@ def verify(
     receipt: str | None,
     seal: str | None,
     operator_expected: bool,
+    witness_key_words: tuple[str, ...],
+    witnesses: int | None,
     tsa_root_files: tuple[str, ...],
     tsa_list_file: str | None,
     identity_files: tuple[str, ...],
@@ -115,6 +133,7 @@ def verify(
     """  # noqa: D301 - click's mark
     from hozen_hashes.commands import inputs
     from hozen_hashes.proofs import read_receipt
+      hozen verify hz-….zip --log-key log.vkey --witness-key w1.vkey --witness-key w2.vkey --witnesses 2
 
     request = Request(
         roots=inputs.roots(root_files),
@@ -130,6 +149,8 @@ def verify(
     codes, documents = [], []
     for bundle in bundles:
         code, document = _one(bundle, request, alone=len(bundles) == 1, as_json=as_json)
+        witness_keys=inputs.witness_keys(witness_key_words, witnesses),
+        witnesses=witnesses,
         codes.append(code)
         documents.append({"bundle": cli.safe_text(bundle), **document})
     if as_json:
@@ -183,6 +204,8 @@ def check(bundle: str, request: Request) -> VerificationReport:
         attachments={} if beside is None else proofs.read_attachments(beside),
         operator={} if beside is None else proofs.read_operator(beside),
         operator_expected=request.operator_expected,
+        witness_keys=request.witness_keys,
+        witnesses=request.witnesses,
         timestamps={} if beside is None else proofs.read_timestamps(beside),
         tsa_roots=request.tsa_roots,
         tsa_list=request.tsa_list,

@@ -11,7 +11,7 @@ from hozen_hashes.verify.report import Result, Word
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hozen_hashes.verify.report import StepResult, VerificationReport
+    from hozen_hashes.verify.report import StepResult, VerificationReport, WitnessReport
     from hozen_hashes.words import Words
 
 _SHOWN = 10
@@ -36,8 +36,7 @@ def lines(
     for step in report.steps:
         yield from _step(step, words, everything=everything)
     yield ""
-    numbers = ", ".join(f"{n} {words.step(n)}" for n in report.not_run) or words.text("none")
-    yield f"{words.text('not-run')}: {numbers}"
+    yield f"{words.text('not-run')}: {_not_run(report, words)}"
     yield words.text("truth")
 
 
@@ -52,7 +51,18 @@ def _meaning(report: VerificationReport) -> str:
         return "mismatch-plain"
     if report.word is Word.MATCH:
         return "match-plain" if report.origin is Word.MATCH else "match-seal"
-    return "unverifiable-origin" if report.integrity is Word.MATCH else "unverifiable-integrity"
+    if report.integrity is not Word.MATCH:
+        return "unverifiable-integrity"
+    lacking = report.witnesses.result is Result.NOT_VERIFIABLE
+    return "unverifiable-witnesses" if lacking else "unverifiable-origin"
+
+
+def _not_run(report: VerificationReport, words: Words) -> str:
+    """Return what was not run: a summary must list all of it."""
+    parts = [f"{number} {words.step(number)}" for number in report.not_run]
+    if report.witnesses.result is Result.NOT_RUN:
+        parts.append(words.text("witnesses"))
+    return ", ".join(parts) or words.text("none")
 
 
 def _facts(report: VerificationReport, words: Words) -> Iterator[str]:
@@ -65,6 +75,7 @@ def _facts(report: VerificationReport, words: Words) -> Iterator[str]:
         ("integrity", words.both(report.integrity)),
         ("origin", origin),
         ("time", time),
+        ("witnesses", _witnesses(report.witnesses, words)),
         ("bundle", report.bundle_id or "-"),
         ("seal", report.seal or "-"),
         *_signer(report, words),
@@ -76,6 +87,11 @@ def _facts(report: VerificationReport, words: Words) -> Iterator[str]:
     width = max(_width(label) for label in labels)
     for label, (_, value) in zip(labels, rows, strict=True):
         yield f"{label}{' ' * (width - _width(label))}  {safe_text(value)}"
+
+
+def _witnesses(found: WitnessReport, words: Words) -> str:
+    who = [words.text("witnesses-time", name=one.name, time=one.time) for one in found.cosigned]
+    return f"{words.both(found.result)} ({'; '.join((words.note(found.note), *who))})"
 
 
 def _signer(report: VerificationReport, words: Words) -> list[tuple[str, str]]:

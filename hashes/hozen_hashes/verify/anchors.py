@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
+    from hozen_hashes.cosignature import WitnessKey
     from hozen_hashes.note import VerifierKey
     from hozen_hashes.verify.tiers import TsaList
 
@@ -23,6 +24,8 @@ class Anchors:
         seal: the root digest as it was written down, 64 lower-case hexadecimal digits.
         log_keys: keys of transparency logs.
         receipt: files of a receipt directory by name; None when there is none.
+        witness_keys: keys of witnesses of those logs.
+        witnesses: how many of them must have cosigned; None: all.
         custody: files of `custody/` by name, in any order.
         attachments: SHA-256 of each file in `attachments/`, by its name.
         operator: `operator.p7s` and `statement.txt` by name.
@@ -37,6 +40,8 @@ class Anchors:
     log_keys: tuple[VerifierKey, ...] = ()
     receipt: Mapping[str, bytes] | None = None
     custody: Mapping[str, bytes] = field(default_factory=dict)
+    witness_keys: tuple[WitnessKey, ...] = ()
+    witnesses: int | None = None
     attachments: Mapping[str, str] = field(default_factory=dict)
     operator: Mapping[str, bytes] = field(default_factory=dict)
     operator_expected: bool = False

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from hozen_hashes.words import Words
 
 if TYPE_CHECKING:
-    from hozen_hashes.verify.report import StepResult, VerificationReport
+    from hozen_hashes.verify.report import Note, StepResult, VerificationReport, WitnessReport
 
 FORMAT = "hozen-verification/1"
 
@@ -39,6 +39,18 @@ def as_json(report: VerificationReport) -> dict[str, object]:
         },
         "steps": [_step(one) for one in report.steps],
         "steps_not_run": list(report.not_run),
+        "witnesses": _witnesses(report.witnesses),
+    }
+
+
+def _witnesses(found: WitnessReport) -> dict[str, object]:
+    return {
+        "result": found.result.value,
+        "required": found.required,
+        "cosigned": [asdict(one) for one in found.cosigned],
+        "missing": list(found.missing),
+        "wrong": list(found.wrong),
+        "note": _note(found.note, Words("en")),
     }
 
 
@@ -48,13 +60,14 @@ def _step(step: StepResult) -> dict[str, object]:
         "number": step.number,
         "name": words.step(step.number),
         "result": step.result.value,
-        "notes": [
-            {"key": note.key, "text": words.note(note), "values": dict(note.values)}
-            for note in step.notes
-        ],
+        "notes": [_note(note, words) for note in step.notes],
         "differences": [
             {"kind": one.kind, "path": one.path, "detail": one.detail or None}
             for one in step.differences
         ],
         "difference_count": step.count,
     }
+
+
+def _note(note: Note, words: Words) -> dict[str, object]:
+    return {"key": note.key, "text": words.note(note), "values": dict(note.values)}

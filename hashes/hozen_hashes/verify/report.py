@@ -85,6 +85,33 @@ class SignerInfo:
     kind: str
 
 
+@dataclass(frozen=True, slots=True)
+class Cosignature:
+    """A witness whose cosignature holds; `time` is the witness's claim, RFC 3339."""
+
+    name: str
+    time: str
+
+
+@dataclass(frozen=True, slots=True)
+class WitnessReport:
+    """Whether enough witnesses cosigned the checkpoint of the receipt (log-v1 §9).
+
+    Attributes:
+        result: NOT_RUN when nobody asked for it.
+        note: the reason, or who cosigned.
+        required: how many must have; None when nobody asked.
+        missing, wrong: names of the keys whose cosignature is not there, or does not hold.
+    """
+
+    result: Result
+    note: Note
+    required: int | None = None
+    cosigned: tuple[Cosignature, ...] = ()
+    missing: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VerificationReport:
     """Everything a check found.
@@ -97,6 +124,7 @@ class VerificationReport:
         signature_sha256: of the machine seal's `signatures/agent.p7s`, or None.
         at: the moment for which certificates were judged, RFC 3339.
         not_after: a moment at which the seal existed already, vouched for from outside, RFC 3339.
+        witnesses: whether enough witnesses cosigned the log.
         journal: `closed`, `open` or `absent`, with the reason of the end in `journal_reason`.
     """
 
@@ -112,6 +140,7 @@ class VerificationReport:
     time: Word
     not_after: str | None
     steps: tuple[StepResult, ...]
+    witnesses: WitnessReport
     signer: SignerInfo | None
     signature_sha256: str | None
     journal: str

@@ -18,9 +18,18 @@ from hozen_hashes.verify import (
     steps_people,
     steps_signature,
     steps_time,
+    steps_witnesses,
 )
 from hozen_hashes.verify.reading import MANIFEST, SEALED, SIGNATURE, Reading
-from hozen_hashes.verify.report import EXIT, Note, Result, StepResult, VerificationReport, Word
+from hozen_hashes.verify.report import (
+    EXIT,
+    Note,
+    Result,
+    StepResult,
+    VerificationReport,
+    WitnessReport,
+    Word,
+)
 from hozen_hashes.verify.verdict import integrity, verdict
 
 if TYPE_CHECKING:
@@ -60,6 +69,7 @@ class _Judgement:
         self._receipted = steps_outside.receipt(reading, anchors, at)
         self._stamped = steps_time.stamped(reading, anchors, at)
         self._operator = steps_people.operator(reading, anchors, self._moment())
+        self._witnesses = self._witnessed()
         steps = self._all_steps() if reading.complete else self._first_step_only()
         self._steps = {one.number: one for one in steps}
 
@@ -73,6 +83,7 @@ class _Judgement:
             seal_given=self._anchors.seal is not None,
             anchor_mismatch=results[10] is Result.MISMATCH,
         )
+            witnesses=self._witnesses.result,
         moment = self._earliest() if reading.complete else None
         return VerificationReport(
             word=word,
@@ -88,6 +99,7 @@ class _Judgement:
             not_after=None if moment is None else rfc3339(moment),
             steps=tuple(self._steps[number] for number in sorted(self._steps)),
             signer=self._signer(),
+            witnesses=self._witnesses,
             signature_sha256=_sha256(reading.kept.get(SIGNATURE)),
             journal=_journal_state(self._journal),
             journal_reason=self._journal.end.reason if self._journal.end else "",
@@ -121,6 +133,11 @@ class _Judgement:
     def _first_step_only(self) -> list[StepResult]:
         """Return the steps of a container that broke off: what did not come is not thereby missing."""
         reason = (Note("container-unread"),)
+    def _witnessed(self) -> WitnessReport:
+        if not self._reading.complete:
+            return WitnessReport(Result.NOT_RUN, Note("container-unread"))
+        return steps_witnesses.witnesses(self._anchors, self._receipted.signed)
+
         rest = [StepResult(number, Result.NOT_RUN, reason) for number in range(2, _STEPS + 1)]
         return [steps_files.container(self._reading, []), *rest]
 

@@ -21,6 +21,7 @@ from hozen_hashes.verify.steps_files import step
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from hozen_hashes.checkpoint import SignedCheckpoint
     from hozen_hashes.receipt import VerifiedReceipt
     from hozen_hashes.verify.anchors import Anchors
     from hozen_hashes.verify.reading import Reading
@@ -34,12 +35,14 @@ class Receipted:
         vouched: the receipt is for this seal and this signature, and somebody from outside vouches for it.
         moment: nanoseconds since 1970 at which the collector had the signature; None unless vouched.
         by: the log's origin, empty unless vouched.
+        signed: the checkpoint whose tree holds the receipt; None unless the receipt is about this bundle.
     """
 
     step: StepResult
     vouched: bool = False
     moment: int | None = None
     by: str = ""
+    signed: SignedCheckpoint | None = None
 
 
 def receipt(reading: Reading, anchors: Anchors, at: datetime) -> Receipted:
@@ -71,14 +74,17 @@ def _judged(verified: VerifiedReceipt) -> Receipted:
     about_this = all(
         verified.part(name).state is PartState.MATCH for name in ("statement", "agent signature")
     )
+    signed = verified.signed if about_this else None
     if not about_this or verified.anchor is None:
         key = "receipt-unanchored" if verified.anchor is None else "receipt-other"
         reason = Note(key, {"log": said.log})
-        return Receipted(StepResult(12, Result.NOT_VERIFIABLE, (reason,)))
+        return Receipted(StepResult(12, Result.NOT_VERIFIABLE, (reason,)), signed=signed)
     arrived = said.arrived_at if said.arrived_at is not None else said.time
     values = {"log": said.log, "by": verified.anchor, "time": rfc3339(arrived)}
     if not verified.accepted:
         quarantined = Note("receipt-quarantine", {**values, "verified": said.verified or "-"})
-        return Receipted(StepResult(12, Result.MATCH, (quarantined,)), moment=arrived, by=said.log)
+        return Receipted(
+            StepResult(12, Result.MATCH, (quarantined,)), moment=arrived, by=said.log, signed=signed
+        )
     found = StepResult(12, Result.MATCH, (Note("receipt-holds", values),))
-    return Receipted(found, vouched=True, moment=arrived, by=said.log)
+    return Receipted(found, vouched=True, moment=arrived, by=said.log, signed=signed)

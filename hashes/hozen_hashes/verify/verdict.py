@@ -21,7 +21,12 @@ def integrity(results: Mapping[int, Result]) -> Word:
 
 
 def verdict(
-    results: Mapping[int, Result], *, origin: Word, seal_given: bool, anchor_mismatch: bool
+    results: Mapping[int, Result],
+    *,
+    origin: Word,
+    seal_given: bool,
+    anchor_mismatch: bool,
+    witnesses: Result = Result.NOT_RUN,
 ) -> Word:
     """Return the word of the table.
 
@@ -30,12 +35,13 @@ def verdict(
         origin: who made it, judged from steps 10, 12 and 15.
         seal_given: the seal was given from outside; step 3 then says whether it matches.
         anchor_mismatch: something given from outside contradicts the bundle.
+        witnesses: whether the witnesses that were asked for cosigned.
     """
     unchanged = integrity(results)
     if unchanged is Word.MISMATCH or anchor_mismatch or origin is Word.MISMATCH:
         return Word.MISMATCH
-    if any(result is Result.MISMATCH for result in results.values()):
+    if Result.MISMATCH in {*results.values(), witnesses}:
         return Word.MISMATCH
-    if unchanged is Word.NOT_VERIFIABLE:
+    if unchanged is Word.NOT_VERIFIABLE or witnesses is Result.NOT_VERIFIABLE:
         return Word.NOT_VERIFIABLE
     return Word.MATCH if origin is Word.MATCH or seal_given else Word.NOT_VERIFIABLE

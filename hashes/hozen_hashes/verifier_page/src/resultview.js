@@ -86,5 +86,5 @@ function detail({ detail: found }, words) {
 }
 
 function notRun(report, words) {
-  return report.steps_not_run.map((number) => `${number} ${words.get('step', String(number))}`).join(', ') || words.text('none');
+  return [...report.steps_not_run.map((number) => `${number} ${words.get('step', String(number))}`), words.text('witnesses')].join(', ');
 }

@@ -76,6 +76,7 @@ function summary(reading, anchors, at, { facts, seal, receipted, proven, signed 
     journal: { state: facts.segments === 0 ? 'absent' : facts.end ? 'closed' : 'open', reason: facts.end?.reason ?? null },
     counts: { attempts: reading.items.entries, payload_files: reading.payload.count, payload_bytes: String(reading.payload.size) },
     steps, steps_not_run: steps.filter((one) => one.result === NOT_RUN).map((one) => one.number),
+    witnesses: { result: NOT_RUN }, // this page takes no keys of witnesses
   };
 }
 
