@@ -71,10 +71,10 @@ def load_certificates(pem: bytes) -> list[x509.Certificate]:
     return found
 
 
-def pem_blocks(pem: bytes) -> Iterator[tuple[str, bytes]]:
+def pem_blocks(pem: bytes, *, max_bytes: int = MAX_PEM_BYTES) -> Iterator[tuple[str, bytes]]:
     """Yield label and decoded bytes of each PEM block (RFC 7468); raises FormatError, LimitError."""
-    if len(pem) > MAX_PEM_BYTES:
-        raise LimitError(f"PEM text of {len(pem)} bytes, the limit is {MAX_PEM_BYTES}")
+    if len(pem) > max_bytes:
+        raise LimitError(f"PEM text of {len(pem)} bytes, the limit is {max_bytes}")
     at = 0
     for _ in range(MAX_CERTIFICATES + 1):
         begin = _BEGIN.search(pem, at)

@@ -1,7 +1,7 @@
 """A path from a signer's certificate to a root that came from outside (RFC 5280 §6, narrowed; bundle-v1 §11 step 10).
 
 Narrowed means: an accept-list of algorithms, no name constraints or policies (a certificate that demands them is
-refused), no revocation (a log leaf revokes, not a list), at most eight certificates.
+refused), no revocation here (`revocation` asks lists), at most eight certificates.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MAX_DEPTH: Final = 8
 MAX_CHECKS: Final = 64  # signatures of certificates tried for one leaf
 _Extension = TypeVar("_Extension", bound=x509.ExtensionType)
 
-_SIGNATURES: Final = frozenset({
+ACCEPTED_SIGNATURES: Final = frozenset({
     SignatureAlgorithmOID.ECDSA_WITH_SHA256, SignatureAlgorithmOID.ECDSA_WITH_SHA384,
     SignatureAlgorithmOID.ECDSA_WITH_SHA512, SignatureAlgorithmOID.RSA_WITH_SHA256,
     SignatureAlgorithmOID.RSA_WITH_SHA384, SignatureAlgorithmOID.RSA_WITH_SHA512,
@@ -157,7 +157,7 @@ def _check_algorithm(certificate: x509.Certificate) -> None:
 
 
 def _check_issued(certificate: x509.Certificate, issuer: x509.Certificate) -> None:
-    if certificate.signature_algorithm_oid not in _SIGNATURES:
+    if certificate.signature_algorithm_oid not in ACCEPTED_SIGNATURES:
         raise ChainError(
             f"{_name(certificate)} is signed with an algorithm that is not accepted"
             f" ({certificate.signature_algorithm_oid.dotted_string})",

@@ -17,28 +17,29 @@ if TYPE_CHECKING:
     from hozen_hashes.agekeys import Identity
     from hozen_hashes.cosignature import WitnessKey
     from hozen_hashes.note import VerifierKey
+    from hozen_hashes.revocation import RevocationList
     from hozen_hashes.verify.tiers import TsaList
 
 _MAX_FILE = 1 << 20
 _SEAL = re.compile(r"[0-9a-f]{64}")
 
 
-def read_file(path: str | Path, *, what: str) -> bytes:
+def read_file(path: str | Path, *, what: str, limit: int = _MAX_FILE) -> bytes:
     """Return a small file.
 
     Raises:
         UsageError: it cannot be read.
-        FormatError: it is larger than 1 MiB.
+        FormatError: it is larger than the limit, 1 MiB if none is given.
     """
     try:
         with Path(path).open("rb") as file:
-            data = file.read(_MAX_FILE + 1)
+            data = file.read(limit + 1)
     except OSError as error:
         raise UsageError(
             f"cannot read the {what} {path}: {error.strerror}", hint="give a readable file"
         ) from error
-    if len(data) > _MAX_FILE:
-        raise FormatError(f"{path} is larger than {_MAX_FILE} bytes; it is no {what}")
+    if len(data) > limit:
+        raise FormatError(f"{path} is larger than {limit} bytes; it is no {what}")
     return data
 
 
@@ -62,7 +63,6 @@ def log_keys(files: Iterable[str]) -> tuple[VerifierKey, ...]:
     return tuple(parse_vkey(read_file(file, what="log key").rstrip(b"\r\n")) for file in files)
 
 
-def tsa_list(file: str | None) -> TsaList | None:
 def witness_keys(given: Iterable[str], required: int | None) -> tuple[WitnessKey, ...]:
     """Return the witness keys, each given as a vkey line or as the file that holds one.
 
@@ -86,10 +86,27 @@ def witness_keys(given: Iterable[str], required: int | None) -> tuple[WitnessKey
     return tuple(found)
 
 
+def tsa_list(file: str | None) -> TsaList | None:
     """Return the list of time-stamping authorities, or None when none was named."""
     from hozen_hashes.verify.tiers import read_tsa_list
 
     return None if file is None else read_tsa_list(read_file(file, what="TSA list"))
+
+
+def revoked(files: tuple[str, ...]) -> tuple[RevocationList, ...]:
+    """Return the lists of revoked certificates, one a file; FormatError for a file without one."""
+    from hozen_hashes import revocation
+
+    if len(files) > revocation.MAX_LISTS:
+        raise UsageError(
+            f"more than {revocation.MAX_LISTS} files for --revoked",
+            hint="give the newest of each authority",
+        )
+    what, limit = "list of revoked certificates", 2 * revocation.MAX_LIST_BYTES
+    return tuple(
+        revocation.read_list(read_file(file, what=what, limit=limit), name=Path(file).name)
+        for file in files
+    )
 
 
 def age_identities(files: Iterable[str]) -> tuple[Identity, ...]:

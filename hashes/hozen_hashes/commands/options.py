@@ -36,3 +36,10 @@ tsa_list = click.option(
     metavar="FILE",
     help="Dated list that says of which tier an authority is (docs/format/timestamp-v1.md).",
 )
+revoked = click.option(
+    "--revoked",
+    "revoked_files",
+    multiple=True,
+    metavar="CRL",
+    help="List of revoked certificates (CRL, PEM or DER) of the signer's authority; may be repeated.",
+)

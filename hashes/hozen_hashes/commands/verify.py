@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from hozen_hashes.agekeys import Identity
     from hozen_hashes.cosignature import WitnessKey
     from hozen_hashes.note import VerifierKey
+    from hozen_hashes.revocation import RevocationList
     from hozen_hashes.verify import VerificationReport
     from hozen_hashes.verify.tiers import TsaList
 
@@ -41,9 +42,10 @@ class Request:
     at: datetime
     tsa_roots: tuple[x509.Certificate, ...] = ()
     tsa_list: TsaList | None = None
-
     witness_keys: tuple[WitnessKey, ...] = ()
     witnesses: int | None = None
+    revoked: tuple[RevocationList, ...] = ()
+
 
 def _write_page(context: click.Context, _option: click.Parameter, target: str | None) -> None:
     """Write the verifier page and end; the bundles are not looked at."""
@@ -67,8 +69,6 @@ def _write_page(context: click.Context, _option: click.Parameter, target: str | 
     help="Key (vkey line) of the collector's log, obtained from outside; may be repeated.",
 )
 @click.option(
-    "--receipt",
-@click.option(
     "--witness-key",
     "witness_key_words",
     multiple=True,
@@ -81,6 +81,8 @@ def _write_page(context: click.Context, _option: click.Parameter, target: str | 
     metavar="N",
     help="How many of these witnesses must have cosigned the receipt's checkpoint; default: all.",
 )
+@click.option(
+    "--receipt",
     metavar="DIR",
     help="Receipt directory; default: <bundle>.proofs/receipt when it is there.",
 )
@@ -92,6 +94,7 @@ def _write_page(context: click.Context, _option: click.Parameter, target: str | 
 )
 @options.tsa_root
 @options.tsa_list
+@options.revoked
 @options.identity
 @options.at
 @click.option(
@@ -108,13 +111,14 @@ def verify(
     bundles: tuple[str, ...],
     root_files: tuple[str, ...],
     log_key_files: tuple[str, ...],
+    witness_key_words: tuple[str, ...],
+    witnesses: int | None,
     receipt: str | None,
     seal: str | None,
     operator_expected: bool,
-    witness_key_words: tuple[str, ...],
-    witnesses: int | None,
     tsa_root_files: tuple[str, ...],
     tsa_list_file: str | None,
+    revoked_files: tuple[str, ...],
     identity_files: tuple[str, ...],
     at: str | None,
     as_json: bool,
@@ -129,11 +133,11 @@ def verify(
     Examples:
       hozen verify hz-….zip --root root.pem
       hozen verify hz-….zip --seal 5f3a…  --log-key log.vkey
+      hozen verify hz-….zip --log-key log.vkey --witness-key w1.vkey --witness-key w2.vkey --witnesses 2
       hozen verify hz-….zip --root root.pem --at 2038-11-23T00:00:00Z
     """  # noqa: D301 - click's mark
     from hozen_hashes.commands import inputs
     from hozen_hashes.proofs import read_receipt
-      hozen verify hz-….zip --log-key log.vkey --witness-key w1.vkey --witness-key w2.vkey --witnesses 2
 
     request = Request(
         roots=inputs.roots(root_files),
@@ -145,12 +149,13 @@ def verify(
         at=inputs.moment(at),
         tsa_roots=inputs.roots(tsa_root_files),
         tsa_list=inputs.tsa_list(tsa_list_file),
+        witness_keys=inputs.witness_keys(witness_key_words, witnesses),
+        witnesses=witnesses,
+        revoked=inputs.revoked(revoked_files),
     )
     codes, documents = [], []
     for bundle in bundles:
         code, document = _one(bundle, request, alone=len(bundles) == 1, as_json=as_json)
-        witness_keys=inputs.witness_keys(witness_key_words, witnesses),
-        witnesses=witnesses,
         codes.append(code)
         documents.append({"bundle": cli.safe_text(bundle), **document})
     if as_json:
@@ -199,16 +204,17 @@ def check(bundle: str, request: Request) -> VerificationReport:
         roots=request.roots,
         seal=request.seal,
         log_keys=request.log_keys,
+        witness_keys=request.witness_keys,
+        witnesses=request.witnesses,
         receipt=receipt,
         custody={} if beside is None else proofs.read_custody(beside),
         attachments={} if beside is None else proofs.read_attachments(beside),
         operator={} if beside is None else proofs.read_operator(beside),
         operator_expected=request.operator_expected,
-        witness_keys=request.witness_keys,
-        witnesses=request.witnesses,
         timestamps={} if beside is None else proofs.read_timestamps(beside),
         tsa_roots=request.tsa_roots,
         tsa_list=request.tsa_list,
+        revoked=request.revoked,
     )
     with open_bundle(bundle, stdin=sys.stdin.buffer, identities=request.identities) as opened:
         return run(opened, anchors=anchors, at=request.at)

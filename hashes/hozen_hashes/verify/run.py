@@ -30,6 +30,7 @@ from hozen_hashes.verify.report import (
     WitnessReport,
     Word,
 )
+from hozen_hashes.verify.revoked import unanswered
 from hozen_hashes.verify.verdict import integrity, verdict
 
 if TYPE_CHECKING:
@@ -68,8 +69,8 @@ class _Judgement:
         self._seal = steps_signature.machine_seal(reading)
         self._receipted = steps_outside.receipt(reading, anchors, at)
         self._stamped = steps_time.stamped(reading, anchors, at)
-        self._operator = steps_people.operator(reading, anchors, self._moment())
         self._witnesses = self._witnessed()
+        self._operator = steps_people.operator(reading, anchors, self._moment())
         steps = self._all_steps() if reading.complete else self._first_step_only()
         self._steps = {one.number: one for one in steps}
 
@@ -82,8 +83,8 @@ class _Judgement:
             origin=origin,
             seal_given=self._anchors.seal is not None,
             anchor_mismatch=results[10] is Result.MISMATCH,
-        )
             witnesses=self._witnesses.result,
+        )
         moment = self._earliest() if reading.complete else None
         return VerificationReport(
             word=word,
@@ -98,8 +99,8 @@ class _Judgement:
             time=Word.NOT_VERIFIABLE if moment is None else Word.MATCH,
             not_after=None if moment is None else rfc3339(moment),
             steps=tuple(self._steps[number] for number in sorted(self._steps)),
-            signer=self._signer(),
             witnesses=self._witnesses,
+            signer=self._signer(),
             signature_sha256=_sha256(reading.kept.get(SIGNATURE)),
             journal=_journal_state(self._journal),
             journal_reason=self._journal.end.reason if self._journal.end else "",
@@ -122,7 +123,9 @@ class _Judgement:
             steps_journal.journal(journal, reading),
             steps_journal.records(journal, reading, payload, tags),
             self._seal.step,
-            steps_signature.identity(signature, journal, self._anchors, self._moment()),
+            steps_signature.identity(
+                signature, journal, self._anchors, self._moment(), trusted=self._trusted()
+            ),
             steps_signature.start(signature, journal, reading),
             self._receipted.step,
             steps_time.time(self._receipted, self._stamped, self._anchors),
@@ -130,21 +133,25 @@ class _Judgement:
             self._operator.step,
         ]
 
-    def _first_step_only(self) -> list[StepResult]:
-        """Return the steps of a container that broke off: what did not come is not thereby missing."""
-        reason = (Note("container-unread"),)
     def _witnessed(self) -> WitnessReport:
         if not self._reading.complete:
             return WitnessReport(Result.NOT_RUN, Note("container-unread"))
         return steps_witnesses.witnesses(self._anchors, self._receipted.signed)
 
+    def _first_step_only(self) -> list[StepResult]:
+        """Return the steps of a container that broke off: what did not come is not thereby missing."""
+        reason = (Note("container-unread"),)
         rest = [StepResult(number, Result.NOT_RUN, reason) for number in range(2, _STEPS + 1)]
         return [steps_files.container(self._reading, []), *rest]
 
     def _moment(self) -> datetime:
         """Return when the signer's certificate must have been valid: when it was known to be used, else `at`."""
+        return self._trusted() or self._at
+
+    def _trusted(self) -> datetime | None:
+        """Return the earliest time, vouched for from outside, at which the machine seal existed; None: nobody says."""
         moment = self._earliest()
-        return self._at if moment is None else datetime.fromtimestamp(moment // 10**9, UTC)
+        return None if moment is None else datetime.fromtimestamp(moment // 10**9, UTC)
 
     def _earliest(self) -> int | None:
         """Return the earliest time, vouched for from outside, at which the machine seal existed."""
@@ -160,7 +167,8 @@ class _Judgement:
             return Word.NOT_VERIFIABLE, ""
         if found[0] is Result.MATCH:
             return Word.MATCH, "root"
-        if self._receipted.vouched:
+        # A receipt says that the collector held it, not that a revoked key was still its owner's.
+        if self._receipted.vouched and not unanswered(self._steps[10].notes):
             return Word.MATCH, "receipt"
         if self._operator.vouched:
             return Word.MATCH, "operator"

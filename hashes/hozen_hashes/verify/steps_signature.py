@@ -12,6 +12,7 @@ from hozen_hashes.chain import ChainError, verify_chain
 from hozen_hashes.errors import BadDataError
 from hozen_hashes.verify.reading import SEALED, SIGNATURE, START
 from hozen_hashes.verify.report import Note, Result, SignerInfo, StepResult
+from hozen_hashes.verify.revoked import Use, judge
 from hozen_hashes.verify.steps_files import step
 
 if TYPE_CHECKING:
@@ -50,11 +51,24 @@ def machine_seal(reading: Reading) -> Sealed:
 
 
 def identity(
-    signature: cms.Signature | None, report: JournalReport, anchors: Anchors, at: datetime
+    signature: cms.Signature | None,
+    report: JournalReport,
+    anchors: Anchors,
+    at: datetime,
+    *,
+    trusted: datetime | None = None,
 ) -> StepResult:
-    """Step 10: a chain from the signer to one of the given roots, valid at `at`."""
+    """Step 10: a chain from the signer to one of the given roots, valid at `at`, and not revoked before.
+
+    Args:
+        signature: of the machine seal; None when it does not hold.
+        report: of the journal, for the kind of identity that it states.
+        anchors: roots, and lists of revoked certificates.
+        at: the trusted time where there is one, else the moment of the check.
+        trusted: when the seal existed at the latest, vouched for from outside.
+    """
     if not anchors.roots:
-        return StepResult(10, Result.NOT_RUN, (Note("no-root"),))
+        return _no_root(signature, anchors)
     if signature is None:
         return StepResult(10, Result.NOT_VERIFIABLE, (Note("no-signature"),))
     try:
@@ -63,7 +77,18 @@ def identity(
         return _no_path(error, signature.certificate, report)
     except BadDataError as error:
         return step(10, [Note("chain", {"reason": str(error)})])
-    return StepResult(10, Result.MATCH, (Note("chain-root", {"root": fingerprint(path[-1])}),))
+    use = Use(trusted=trusted, claimed=signature.signing_time, at=at)
+    judged = judge(path, anchors.revoked, roots=anchors.roots, use=use)
+    leads = Note("chain-root", {"root": fingerprint(path[-1])})
+    return StepResult(10, judged.result, (leads, *judged.notes))
+
+
+def _no_root(signature: cms.Signature | None, anchors: Anchors) -> StepResult:
+    """Without a root nobody can say whose a list of revoked certificates is; a one-capture key is on none."""
+    alone = signature is None or signature.certificate.issuer == signature.certificate.subject
+    if not anchors.revoked or alone:
+        return StepResult(10, Result.NOT_RUN, (Note("no-root"),))
+    return StepResult(10, Result.NOT_VERIFIABLE, (Note("no-root"), Note("revoked-no-root")))
 
 
 def _no_path(error: ChainError, signer: x509.Certificate, report: JournalReport) -> StepResult:
