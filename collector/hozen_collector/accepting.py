@@ -20,6 +20,7 @@ from hozen_collector import durable, faults, jobs, leaves
 from hozen_collector.identity import enrolment
 from hozen_collector.index.models import Container, Upload
 from hozen_collector.intake import store
+from hozen_collector.timestamps import tasks
 from hozen_collector.verdict import MATCH, MISMATCH, NOT_VERIFIABLE, Reason, Verdict, reason_of
 from hozen_collector.verifying import DiedError
 from hozen_hashes.digest import Digest
@@ -127,6 +128,9 @@ def _keep(collector: Collector, upload: Upload, verdict: Verdict) -> Container:
             session, collector.keys.log_key, _statement(upload, verdict, event, container)
         )
         session.merge(container)
+        if not reasons and verdict.signature_sha256:
+            about = {"bundle": upload.bundle, "case": upload.case_id, "seal": container.seal}
+            tasks.promise_seal(session, collector, verdict.signature_sha256, **about)
     faults.reach("leaf-committed")
     return container
 

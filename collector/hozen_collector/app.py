@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from typing import TYPE_CHECKING, Final
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -16,10 +17,11 @@ from hozen_collector.http_api.common import blocking
 from hozen_collector.intake import routes as intake
 from hozen_collector.intake import store
 from hozen_collector.problem import RefusedError, problem
+from hozen_collector.timestamps import stamping, tasks
 from hozen_hashes.errors import CannotWriteError, HozenError, InternalError, TryAgainError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from hozen_collector.verifying import Verifier
 
 logger = logging.getLogger("hozen.collector")
+T = TypeVar("T")
 _POLL: Final = 1.0
 _WORKERS: Final = 2  # a long verification must not hold up every receipt
 _SWEEP: Final = 30.0
@@ -36,11 +39,13 @@ _RETRY: Final = 2
 
 
 class Workers:
-    """What runs beside the requests: jobs, and the sweep of abandoned uploads."""
+    """What runs beside the requests: jobs, the sweep of abandoned uploads, and time stamps."""
 
     def __init__(self, collector: Collector, verifier: Verifier) -> None:
         self._collector = collector
         self._verifier = verifier
+        self._lines = stamping.lines_of(collector)
+        self._aside = ThreadPoolExecutor(len(self._lines) + 1, thread_name_prefix="hozen-stamps")
         self._work = asyncio.Event()
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -48,7 +53,9 @@ class Workers:
     def start(self) -> None:
         """Begin; to be called on the event loop."""
         jobs_at_once = [self._jobs() for _ in range(_WORKERS)]
-        self._tasks = [asyncio.create_task(one) for one in (*jobs_at_once, self._sweeps())]
+        stamps = [self._stamps(line) for line in self._lines]
+        beside = (self._sweeps(), *stamps, *([self._due()] if stamps else []))
+        self._tasks = [asyncio.create_task(one) for one in (*jobs_at_once, *beside)]
 
     def wake(self) -> None:
         """Say that a job was promised."""
@@ -64,7 +71,10 @@ class Workers:
         self._stopping.set()
         self._work.set()
         self._verifier.stop()
+        for line in self._lines:
+            line.asker.stop()
         await asyncio.gather(*self._tasks)
+        self._aside.shutdown()
 
     async def _jobs(self) -> None:
         while not self._stopping.is_set():
@@ -77,6 +87,31 @@ class Workers:
             await self._attempt(self._sweep)
             await _wait(self._stopping, _SWEEP)
 
+    async def _stamps(self, line: stamping.Line) -> None:
+        """Stamp with threads apart: an authority that is slow holds up no receipt, and no other authority."""
+        while not self._stopping.is_set():
+            pause = _POLL
+            with self._told():
+                pause = await self._apart(stamping.run_one, self._collector, line)
+            if pause:
+                await _wait(self._stopping, pause)
+
+    async def _due(self) -> None:
+        while not self._stopping.is_set():
+            with self._told():
+                await self._apart(tasks.promise_due, self._collector)
+            await _wait(self._stopping, _POLL)
+
+    async def _apart(self, function: Callable[..., T], *args: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._aside, function, *args)
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except HozenError as error:
+            logger.warning("%s %s", error, error.hint)
+
     async def _attempt(self, function: Callable[[], Awaitable[bool]]) -> bool:
         try:
             return await function()
@@ -88,7 +123,10 @@ class Workers:
     async def _one_job(self) -> bool:
         settings = self._collector.settings
         job = await blocking(
-            jobs.claim, self._collector.index, lease_seconds=settings.lease_seconds
+            jobs.claim,
+            self._collector.index,
+            lease_seconds=settings.lease_seconds,
+            tasks=(store.ACCEPT_TASK,),
         )
         if job is None:
             return False

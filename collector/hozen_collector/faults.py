@@ -28,6 +28,7 @@ POINTS: Final = (
     "receipt-stored",
     "upload-released",
 )
+STAMP_POINTS: Final = ("stamp-received", "stamp-archived", "stamp-committed")
 
 _lock = threading.Lock()
 _armed: dict[str, int] = {}
@@ -40,9 +41,10 @@ def arm(words: str) -> None:
         UsageError: `words` does not name a point.
     """
     point, _, count = words.partition(":")
-    if point not in POINTS or not (count or "1").isdecimal():
+    if point not in (*POINTS, *STAMP_POINTS) or not (count or "1").isdecimal():
         raise UsageError(
-            f"HOZEN_FAULT names no point: {words}", hint=f"One of: {', '.join(POINTS)}"
+            f"HOZEN_FAULT names no point: {words}",
+            hint=f"One of: {', '.join((*POINTS, *STAMP_POINTS))}",
         )
     with _lock:
         _armed[point] = int(count or "1")

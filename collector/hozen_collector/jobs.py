@@ -55,13 +55,13 @@ def enqueue(session: Session, task: str, args: Mapping[str, str], *, key: str) -
         )
 
 
-def claim(index: Index, *, lease_seconds: int) -> Claim | None:
-    """Take the oldest job that is free, for `lease_seconds`; None where there is none."""
+def claim(index: Index, *, lease_seconds: int, tasks: tuple[str, ...] = ()) -> Claim | None:
+    """Take the oldest free job of these tasks (of any, when none is named), for `lease_seconds`; None without one."""
     with index.read() as session:
-        if session.scalar(_free()) is None:
+        if session.scalar(_free(tasks)) is None:
             return None
     with index.write() as session:
-        job = session.scalar(_free())
+        job = session.scalar(_free(tasks))
         if job is None:
             return None
         job.not_before = now_ns() + lease_seconds * SECOND
@@ -101,6 +101,13 @@ def fail(
         )
 
 
+def hurry(index: Index, task: str) -> None:
+    """Let the jobs of a task that wait after a failure be tried at once: what hindered them is over."""
+    waiting = (Job.task == task, Job.state == READY, Job.error != "")
+    with index.write() as session:
+        session.execute(update(Job).where(*waiting).values(not_before=0))
+
+
 def release_all(index: Index, *, max_attempts: int) -> None:
     """Give every lease back and every failed job one more chance: at start, nobody else works here.
 
@@ -117,7 +124,7 @@ def release_all(index: Index, *, max_attempts: int) -> None:
         )
 
 
-def _free() -> Select[Job]:
-    return (
-        select(Job).where(Job.state == READY, Job.not_before <= now_ns()).order_by(Job.id).limit(1)
-    )
+def _free(tasks: tuple[str, ...]) -> Select[Job]:
+    free = select(Job).where(Job.state == READY, Job.not_before <= now_ns())
+    wanted = free.where(Job.task.in_(tasks)) if tasks else free
+    return wanted.order_by(Job.id).limit(1)

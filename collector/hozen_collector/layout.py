@@ -51,6 +51,11 @@ class Layout:
         return self.root / "attachments"
 
     @property
+    def stamps(self) -> Path:
+        """Raw replies of time-stamping authorities and the checkpoints they stamped, `<2 hex>/<sha256>`."""
+        return self.root / "stamps"
+
+    @property
     def log(self) -> Path:
         """The transparency log's public files (C2SP tlog-tiles)."""
         return self.root / "log"
@@ -83,6 +88,7 @@ class Layout:
             self.archive,
             self.quarantine,
             self.attachments,
+            self.stamps,
             self.log,
             self.state,
         )

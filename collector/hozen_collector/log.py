@@ -101,6 +101,16 @@ class TransparencyLog:
             path = self._loaded().inclusion_proof(position, self._signed.size)
             return TlogProof(index=position, path=tuple(path), note=self._note).encode()
 
+    def proof_to(self, position: int, checkpoint: Checkpoint, note: bytes) -> bytes:
+        """Give the tlog-proof of a leaf to an earlier checkpoint of this log, which `note` is the text of.
+
+        Raises:
+            UsageError: the checkpoint does not cover the leaf.
+        """
+        with self._lock:
+            path = self._loaded().inclusion_proof(position, checkpoint.size)
+            return TlogProof(index=position, path=tuple(path), note=note).encode()
+
     def tile(self, path: str) -> bytes | None:
         """Give the public bytes at `tile/…`; a partial tile that was replaced is cut from its successor.
 

@@ -14,6 +14,8 @@ from hozen_collector.intake.store import UploadStore
 from hozen_collector.layout import Layout, existing
 from hozen_collector.log import TransparencyLog
 from hozen_collector.receipts import Receipts
+from hozen_collector.timestamps.authorities import Authorities, load_authorities
+from hozen_collector.timestamps.keeping import reschedule
 from hozen_hashes.errors import TryAgainError
 
 if TYPE_CHECKING:
@@ -35,6 +37,8 @@ class Collector:
     store: UploadStore
     archive: FilesystemArchive
     quarantine: FilesystemArchive
+    stamps: FilesystemArchive
+    authorities: Authorities
     lock: int
 
     def close(self) -> None:
@@ -53,10 +57,11 @@ def open_collector(root: Path, settings: Settings) -> Collector:
         HozenError: keys, database or disk refuse.
     """
     layout = existing(root)
+    authorities = load_authorities(settings.timestamps)
     lock = lock_directory(layout)
     for directory in layout.directories():
         durable.make_directory(directory)
-    for directory in (layout.keys, layout.state, layout.log):
+    for directory in (layout.keys, layout.state, layout.log, layout.stamps):
         durable.sweep_temporary(directory)
     own = keys.renew_server(layout, keys.read_keys(layout))
     index = Index(layout.database)
@@ -65,6 +70,7 @@ def open_collector(root: Path, settings: Settings) -> Collector:
     log.open()
     store = UploadStore(index, layout, settings)
     store.sweep_files()
+    reschedule(index, authorities.ageing)
     jobs.release_all(index, max_attempts=settings.job_attempts)
     return Collector(
         layout=layout,
@@ -76,6 +82,8 @@ def open_collector(root: Path, settings: Settings) -> Collector:
         store=store,
         archive=FilesystemArchive(layout.archive),
         quarantine=FilesystemArchive(layout.quarantine),
+        stamps=FilesystemArchive(layout.stamps),
+        authorities=authorities,
         lock=lock,
     )
 

@@ -20,6 +20,7 @@ from hozen_collector.http_api.common import (
     route,
 )
 from hozen_collector.problem import RefusedError
+from hozen_collector.timestamps.delivery import proofs_of
 from hozen_hashes.errors import FormatError
 
 if TYPE_CHECKING:
@@ -54,6 +55,27 @@ async def receipt(request: Request) -> Response:
         subject=f"receipt {key}",
     )
     return ok({"files": found})
+
+
+@route
+async def proofs(request: Request) -> Response:
+    """Give the time stamps of a bundle id, seal or container hash, as files of its `.proofs` directory."""
+    agent = await identity(request)
+    key = request.path_params["key"]
+    found = None
+    if _KEY.fullmatch(key):
+        found = await blocking(proofs_of, collector_of(request), key)
+    if found is None:
+        raise RefusedError(404, "there is no receipt, so there are no proofs")
+    await blocking(
+        record_access,
+        collector_of(request).index,
+        actor=agent,
+        address=request.client.host if request.client else "-",
+        action="export",
+        subject=f"proofs {key}",
+    )
+    return ok(found.as_json())
 
 
 @route
@@ -105,6 +127,7 @@ def _decoded(body: dict[str, Any], name: str) -> bytes:
 
 routes = [
     Route("/api/v1/receipts/{key}", receipt, methods=["GET"]),
+    Route("/api/v1/receipts/{key}/proofs", proofs, methods=["GET"]),
     Route("/api/v1/starts", start, methods=["POST"]),
     Route("/api/v1/bundles/{seal}/custody", custody, methods=["POST"]),
 ]

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, LargeBinary, Text
+from sqlalchemy import (
+    BigInteger,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Text,
+    UniqueConstraint,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -151,6 +159,37 @@ class Custody(Base):
     agent_id: Mapped[str] = mapped_column(ForeignKey("agent.id"))
     arrived: Mapped[int]
     leaf: Mapped[int] = mapped_column(ForeignKey("leaf.position"))
+
+
+class Stamp(Base):
+    """A time stamp of an authority (timestamp-v1); its raw reply lies in `stamps/` under `sha256`.
+
+    `kind` is seal, checkpoint or renewal. `target` is the SHA-256 of the stamped bytes, `subject` that of what the
+    first stamp of a chain of renewals was over. `stamped` is the authority's time, `arrived` the collector's; `ends`
+    is when the authority's certificate ends, `renew_at` when a renewal is due.
+    `size` is the size of a stamped checkpoint, else 0.
+    """
+
+    __tablename__ = "stamp"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    kind: Mapped[str]
+    subject: Mapped[str] = mapped_column(index=True)
+    target: Mapped[str]
+    authority: Mapped[str]
+    sha256: Mapped[str] = mapped_column(unique=True)
+    stamped: Mapped[int]
+    arrived: Mapped[int]
+    ends: Mapped[int]
+    algorithms: Mapped[str]
+    renew_at: Mapped[int] = mapped_column(index=True)
+    tier: Mapped[str]
+    tier_as_of: Mapped[str]
+    size: Mapped[int]
+    bundle: Mapped[str]
+    case_id: Mapped[str]
+    seal: Mapped[str] = mapped_column(index=True)
+    leaf: Mapped[int] = mapped_column(ForeignKey("leaf.position"))
+    __table_args__ = (UniqueConstraint("target", "authority"),)
 
 
 class Job(Base):
