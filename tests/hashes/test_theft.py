@@ -178,3 +178,10 @@ def test_what_is_forged_from_the_theft_on_is_complete(loot: Loot, check: Check) 
     )
     report = check(loot.sealed({**loot.until(THEFT - 1), **segment_files(THEFT, text, loot.key)}))
     assert (report["word"], report["journal"]["state"]) == ("match", "closed")
+
+
+def test_a_truncated_journal_is_a_mismatch_where_the_whole_seal_was_kept(
+    loot: Loot, check: Check
+) -> None:
+    kept = sha256(loot.honest["tagmanifest-sha256.txt"]).hexdigest()
+    assert check(loot.sealed(loot.until(2)), "--seal", kept)["word"] == "mismatch"
