@@ -243,7 +243,7 @@ def _run(
     _begin(session, medium)
     point_out_reboot(session.host, talk=talk, note=session.note)
     around.watch(comments)
-    session.collect(around.context(session, memory_of=options.memory_of))
+    session.collect(around.context(session, memory_of=options.memory_of, output=medium.output()))
     around.rest()
     return session.seal(around.footprint())
 

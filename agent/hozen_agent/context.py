@@ -74,6 +74,7 @@ class Context:
         packets: the window on the network's packets, open since the start was signed; None when none was asked for.
         leads: deleted files that processes still hold, filled by the deep pass.
         memory_of: processes whose memory is wanted, as numbers or name patterns.
+        output: device and inode of the directory that the bundle is written into, and the bundle's id.
         collector_offset: host clock minus collector clock and its uncertainty in milliseconds, or None.
     """
 
@@ -90,4 +91,5 @@ class Context:
     packets: PacketWindow | None = None
     leads: Leads = field(default_factory=Leads)
     memory_of: tuple[str, ...] = ()
+    output: tuple[int, int, str] | None = None
     collector_offset: Callable[[], tuple[float, float] | None] = field(default=lambda: None)

@@ -88,6 +88,7 @@ class Attempt:
         newest: when a limit bites, the end of `data` is kept instead of its beginning; needs `coming`.
         coming: how many bytes `data` will probably give; None when nobody knows.
         left_out: byte ranges of the source that are left out on purpose, each [begin, end).
+        room: bytes that may be stored whatever is left of the profile's limits: for the list of what they left out.
         process: number and start time (clock ticks after boot) of the process that it was read through.
         tag: a name by which later attempts of the capture may point here (`derived_from`, `original`).
     """
@@ -114,6 +115,7 @@ class Attempt:
     newest: bool = False
     coming: int | None = None
     left_out: tuple[tuple[int, int | None], ...] = ()
+    room: int | None = None
     process: tuple[int, int] | None = None
     tag: str = ""
     started: tuple[int, int] | None = None

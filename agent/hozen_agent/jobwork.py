@@ -14,8 +14,15 @@ if TYPE_CHECKING:
     from hozen_agent.safeopen import Opener
 
 # A job's module has `run(opener, out, path, asked)`, which returns its summary.
-MODULES: Final = ("bodyjob", "programjob", "usagejob", "packagejob", "crossview.directories")
-BODY_FILE, PROGRAMS, USAGE, PACKAGES, DIRECTORIES = range(len(MODULES))
+MODULES: Final = (
+    "bodyjob",
+    "programjob",
+    "usagejob",
+    "packagejob",
+    "crossview.directories",
+    "newestjob",
+)
+BODY_FILE, PROGRAMS, USAGE, PACKAGES, DIRECTORIES, NEWEST = range(len(MODULES))
 _PIECE: Final = SLOT // 2
 _DUE: Final = 0.2
 _SHOWN: Final = 0.5

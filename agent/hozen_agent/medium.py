@@ -66,6 +66,7 @@ class Medium:
         except CannotWriteError:
             self.container.withdraw()
             raise
+        self._bundle_id = bundle_id
         self._envelope = f"{bundle_id}.envelope"
         try:
             self._write_keys()
@@ -114,6 +115,11 @@ class Medium:
             return tempfile.TemporaryFile(dir=f"/proc/self/fd/{self._destination.fd}")
         except OSError as error:
             raise cannot_write("a temporary list", error) from error
+
+    def output(self) -> tuple[int, int, str]:
+        """Return device and inode of the directory that is written into, and what our names there begin with."""
+        state = os.fstat(self._destination.fd)
+        return state.st_dev, state.st_ino, self._bundle_id
 
     def written(self) -> int:
         """Return the bytes of container and running journal so far."""

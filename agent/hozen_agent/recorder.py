@@ -127,7 +127,7 @@ class Recorder:
                 )
             return _Ending(attempt.outcome, attempt.reason, attempt.left_out), None
         path = f"data/{attempt.artifact}/{item:06d}.{attempt.ext}"
-        room = self._room(attempt.artifact)
+        room = self._room(attempt.artifact) if attempt.room is None else attempt.room
         ending = _Ending(attempt.outcome or Outcome.CAPTURED, attempt.reason, attempt.left_out)
         whole = _small(attempt.data, _SMALL if room is None else min(room, _SMALL))
         if whole is not None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 OUTSIDE: Final = "outside_window"
 LIMIT: Final = "size_limit"
+SPENT: Final = "left out: the size limit of the profile was spent before"
 _LOOK: Final = "look"
 _BATCH: Final = 64
 _REGULAR, _KIND = 0o100000, 0o170000
@@ -115,6 +116,6 @@ def _spent(look: Attempt) -> Attempt:
         kind="file",
         withheld="",
         outcome=Outcome.FAILED,
-        reason="left out: the size limit of the profile was spent before",
+        reason=SPENT,
         left_out=((0, size),) if size else (),
     )

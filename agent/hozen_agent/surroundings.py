@@ -106,7 +106,9 @@ class Surroundings:
         if self._packets is not None:
             self._packets.open(comments)
 
-    def context(self, session: Session, *, memory_of: tuple[str, ...] = ()) -> Context:
+    def context(
+        self, session: Session, *, memory_of: tuple[str, ...] = (), output: tuple[int, int, str] | None = None
+    ) -> Context:  # fmt: skip
         """Return what the artifacts read through; helpers' observations go to the journal from now on."""
         self._session = session
         self._pool.tick = session.writer.tick
@@ -128,6 +130,7 @@ class Surroundings:
             stopped=session.stopped,
             packets=self._packets,
             memory_of=memory_of,
+            output=output,
             collector_offset=lambda: session.offset,
         )
 

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
+import tracemalloc
 from typing import Any
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hozen_agent import leftout, newestjob
 from hozen_agent.artifacts import temporary_files
 from hozen_agent.files import whole
 from hozen_agent.items import Outcome
+from hozen_agent.selection import Selection
+from hozen_hashes.names import percent_decode
 
 Evidence = Any
+_LIST = b"temporary_files:left_out"
 
 
 def _taken(evidence: Evidence, context: Any = None) -> dict[bytes, Any]:
@@ -71,9 +81,145 @@ def test_a_long_file_leaves_room_for_others(evidence: Evidence) -> None:
     assert found[b"/tmp/short"][1] == b"y"
 
 
-def test_what_we_have_open_ourselves_is_passed_over(tmp_path: Any) -> None:
-    proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
-    place = tmp_path / "own"
-    with place.open("wb"):
-        assert os.fsencode(place) in temporary_files._open_files(proc)
-    os.close(proc)
+def _capture(context: Any, family: int) -> tuple[list[Any], dict[bytes, Any], list[dict[str, str]]]:
+    """Take files until `family` bytes are stored, as the guard counts them; return content, others and the list."""
+    others: dict[bytes, Any] = {}
+    taken, listed = [], []
+    stored = 0
+    context.room = lambda _artifact: max(0, family - stored)
+    context.files = Selection(context.files, room=context.room)
+    for attempt in temporary_files.collect(context):
+        data, failure = whole(attempt)
+        if attempt.source == _LIST and attempt.data is not None:
+            listed = [json.loads(line) for line in data.splitlines()]
+            others[b"list"] = (attempt, failure)
+        elif data:
+            stored += len(data)
+            taken.append((attempt, data))
+        else:
+            others[attempt.source] = attempt
+    return taken, others, listed
+
+
+def test_what_a_spent_limit_leaves_out_is_one_list_and_one_line(evidence: Evidence) -> None:
+    for number in range(400):
+        place = evidence.write(f'/tmp/d/f{number:03}"\\', b"x" * 100)
+        os.utime(place, ns=(0, 10**18 - number))
+    taken, others, listed = _capture(evidence.context(), 10_000)
+    assert len(taken) == 100
+    assert all(attempt.outcome is None for attempt, _ in taken)
+    assert set(others) == {b"list", _LIST}
+    assert others[b"list"][1] is None
+    assert len(listed) == 300
+    names = [f'/tmp/d/f{number:03}"\\'.encode() for number in range(400)]
+    assert [attempt.source for attempt, _ in taken] == names[:100]
+    assert [percent_decode(one["path"]) for one in listed] == names[100:], "the newest first"
+    assert {(one["size"], one["mtime"]) for one in listed[:1]} == {("100", str(10**18 - 100))}
+    said = others[_LIST]
+    assert said.outcome is Outcome.FAILED
+    assert said.reason.startswith("300 files of 30000 bytes were left out: the size limit")
+
+
+def test_beyond_a_number_of_files_the_oldest_are_listed(
+    evidence: Evidence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(temporary_files, "MOST", 50)
+    for number in range(60):
+        os.utime(evidence.write(f"/tmp/f{number:03}"), ns=(0, 10**18 + number))
+    taken, others, listed = _capture(evidence.context(), 1 << 20)
+    assert [attempt.source for attempt, _ in taken] == [b"/tmp/f%03d" % n for n in range(59, 9, -1)]
+    assert [one["path"] for one in listed] == [f"/tmp/f{n:03}" for n in range(9, -1, -1)]
+    assert "more than 50 files" in others[_LIST].reason
+
+
+def test_a_list_that_a_bound_cuts_says_so(
+    evidence: Evidence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(temporary_files, "MOST", 10)
+    monkeypatch.setattr(leftout, "MOST_LISTED", 1000)
+    for number in range(200):
+        evidence.write(f"/tmp/f{number:03}")
+    _, others, listed = _capture(evidence.context(), 10)
+    attempt, failure = others[b"list"]
+    assert attempt.room is not None, "what a spent limit leaves out is listed all the same"
+    assert failure.outcome is Outcome.TRUNCATED
+    assert len(listed) < 50
+    assert others[_LIST].reason.startswith("195 files of 390 bytes were left out")
+    assert failure.reason.startswith(f"{195 - len(listed)} of 195 files")
+
+
+def test_memory_does_not_grow_with_the_number_of_files(
+    evidence: Evidence, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(temporary_files, "MOST", 10)
+    monkeypatch.setattr(newestjob, "SLACK", 10)
+    peaks = []
+    for number in (500, 6000):
+        for name in range(number):
+            evidence.write(f"/tmp/many/{name}", b"")
+        tracemalloc.start()
+        count = 0
+        for attempt in temporary_files.collect(evidence.context()):
+            for piece in attempt.data or ():
+                count += bytes(piece).count(b"\n") if attempt.source == _LIST else 0
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert count == number - 10
+    assert peaks[1] < peaks[0] + (1 << 20), peaks
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.binary(min_size=1, max_size=40).filter(lambda name: b"\0" not in name),
+            st.integers(-(1 << 70), 1 << 70),
+            st.integers(-1, (1 << 63) - 1),
+        ),
+        max_size=60,
+    ),
+    st.integers(1, 20),
+)
+def test_the_newest_of_any_names_are_kept_in_order(
+    found: list[tuple[bytes, int, int]], most: int
+) -> None:
+    told: dict[int, bytes] = {newestjob.NEWEST: b"", newestjob.OLDER: b""}
+
+    class Out:
+        def block(self, stream: int, data: bytes) -> None:
+            told[stream] += data
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(newestjob, "SLACK", 3)
+        newest = newestjob.Newest(Out(), most)  # type: ignore[arg-type]
+        for entry in found:
+            newest.add(*entry)
+        newest.end()
+    last = (1 << 63) - 1
+    clear = [(path, 0 if size < 0 else max(-last, min(mtime, last)), size) for path, mtime, size in found]  # fmt: skip
+    wanted = sorted(clear, key=lambda e: (e[2] >= 0, -e[1], max(e[2], 0), e[0]))
+    kept = [entry.split(b" ", 2) for entry in told[newestjob.NEWEST].split(b"\0")[:-1]]
+    assert [(path, int(mtime), int(size)) for mtime, size, path in kept] == wanted[:most]
+    lines = [json.loads(line) for line in told[newestjob.OLDER].splitlines()]
+    assert sorted(percent_decode(one["path"]) for one in lines) == sorted(e[0] for e in wanted[most:])  # fmt: skip
+    assert newest.older == len(lines) == max(0, len(found) - most)
+
+
+def test_the_bundle_that_is_written_there_is_not_in_itself(evidence: Evidence) -> None:
+    name = "hz-20261124T000000Z-host-01234567"
+    ours = (f"{name}.zip.partial", f"{name}.journal/000001.jsonl", f"{name}.zip.partial.002")
+    theirs = ("other.txt", "hz-20261123T000000Z-host-76543210.zip", f"sub/{name}.zip.partial")
+    for path in (*ours, *theirs):
+        evidence.write(f"/tmp/out/{path}", path.encode())
+    (evidence.root / "var/tmp").parent.mkdir()
+    (evidence.root / "var/tmp").symlink_to("/tmp")
+    place = (evidence.root / "tmp/out").stat()
+    context = evidence.context()
+    context.output = (place.st_dev, place.st_ino, name)
+    found = _taken(evidence, context)
+    assert {p for p, (_, data) in found.items() if data} == {
+        *(f"/tmp/out/{path}".encode() for path in theirs), b"/var/tmp",
+    }  # fmt: skip
+    for path in (f"{name}.zip.partial", f"{name}.journal", f"{name}.zip.partial.002"):
+        attempt, _ = found[f"/tmp/out/{path}".encode()]
+        assert (attempt.outcome, attempt.withheld) == (Outcome.CAPTURED, "own_output")
+        assert "this bundle" in attempt.reason
