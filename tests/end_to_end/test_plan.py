@@ -112,3 +112,23 @@ def _readable(source: str) -> str:
         else f"\\x{c.encode('utf-8', 'surrogateescape')[0]:02x}"
         for c in text
     )
+
+
+def test_a_bundle_that_is_written_below_tmp_is_told_and_not_in_itself(
+    host: Host, case_options: str
+) -> None:
+    script = f"""
+        mkdir /tmp/out; echo loot >/tmp/out/loot; echo old >/tmp/out/hz-20260101T000000Z-old-00000000.zip
+        hozen -q capture {case_options} --profile standard --allow-local --out /tmp/out || exit 9
+        cp /tmp/out/hz-*web01*.zip usb"""
+    run = host.run(script)
+    assert run.returncode == 0, run.stderr
+    bundle = Bundle(only_bundle(host.work / "usb"))
+    items = [item for item in bundle.items if item["source"].startswith("/tmp/out/")]
+    taken = {item["source"] for item in items if item["path"]}
+    assert taken == {"/tmp/out/loot", "/tmp/out/hz-20260101T000000Z-old-00000000.zip"}
+    ours = {item["source"].rpartition(".")[2]: item for item in items if not item["path"]}
+    assert set(ours) == {"journal", "partial"}
+    for item in ours.values():
+        assert (item["outcome"], item["kind"]) == ("captured", "metadata")
+        assert item["withheld"] == "own_output"
