@@ -17,6 +17,7 @@ from hozen_agent.enrolment import load_enrolment
 from hozen_agent.logwatch import watch
 from hozen_agent.parcel import Parcel, read_parcel
 from hozen_agent.replies import API, PATIENCE, RefusedError, receipt_of
+from hozen_agent.stampfiles import Stamps, fetch_stamps
 from hozen_agent.uploading import Upload
 from hozen_hashes.errors import (
     BadDataError,
@@ -75,6 +76,7 @@ class Pushed:
         receipt: the verified receipt, kept in `directory`.
         known: it was there already; nothing was sent.
         events: how many custody events the collector has now logged.
+        stamps: the time stamps beside the bundle; the same call later fetches those still to come.
     """
 
     parcel: Parcel
@@ -82,6 +84,7 @@ class Pushed:
     directory: Path
     known: bool
     events: int
+    stamps: Stamps
 
 
 def push_bundle(url: str, bundle: Path) -> Path:
@@ -124,9 +127,18 @@ def push(
         directory = proofs.keep_receipt(parcel.proofs, files, verified)
         events = _push_events(courier, parcel)
         watch(courier, verified.signed)
+        container = verified.statement.container_sha256 or parcel.sha256
+        stamps = fetch_stamps(courier, parcel, directory, container)
     finally:
         courier.close()
-    return Pushed(parcel=parcel, receipt=verified, directory=directory, known=known, events=events)
+    return Pushed(
+        parcel=parcel,
+        receipt=verified,
+        directory=directory,
+        known=known,
+        events=events,
+        stamps=stamps,
+    )
 
 
 Found = tuple["VerifiedReceipt", "dict[str, bytes]"]

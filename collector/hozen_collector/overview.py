@@ -13,7 +13,9 @@ from hozen_collector import leaves
 from hozen_collector.index.models import Agent, Container, Custody, Job, Receipt, Upload
 from hozen_collector.intake import store
 from hozen_collector.jobs import FAILED
+from hozen_collector.timestamps.counting import Timestamps, timestamps
 from hozen_collector.web.words import words_in
+from hozen_collector.witnesses.showing import Witnessed, witnessed
 from hozen_hashes.checkpoint import read_checkpoint
 from hozen_hashes.errors import BadDataError
 from hozen_hashes.names import rfc3339
@@ -94,6 +96,8 @@ class Overview:
     checkpoint_size: int
     checkpoint_root: str
     checkpoint: str
+    timestamps: Timestamps
+    witnesses: list[Witnessed]
 
     def as_json(self) -> dict[str, Any]:
         """Give the documented JSON form."""
@@ -123,8 +127,17 @@ class Overview:
             f"  {w[one.state]}  {one.offset}/{one.length}  {one.case}  {one.bundle}"
             for one in self.uploads
         )
+        found.extend(self.timestamps.lines(w))
+        found.append(f"{w['witnesses']}: {len(self.witnesses)}")
+        found.extend(_witness(one, w) for one in self.witnesses)
         found.extend(f"{w['failed']}: {error}" for error in self.failed_jobs)
         return [safe_text(line) for line in found]
+
+
+def _witness(one: Witnessed, w: dict[str, str]) -> str:
+    last = f"{w['cosigned']} {one.size}  {one.cosigned_at or '-'}"
+    bad = f"  {w['failures']} {one.failures}: {one.error}  {one.failed_at}" if one.failures else ""
+    return f"  {one.name}  {one.url}  {last}{bad}"
 
 
 def _told(held: Held, w: dict[str, str], language: str) -> list[str]:
@@ -160,6 +173,8 @@ def overview(layout: Layout, index: Index) -> Overview:
             checkpoint_size=size,
             checkpoint_root=root,
             checkpoint=note.decode("utf-8", "replace"),
+            timestamps=timestamps(session),
+            witnesses=witnessed(session),
         )
 
 

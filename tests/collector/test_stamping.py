@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import subprocess
 import sys
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,7 +28,6 @@ from hozen_hashes.verify.stamps import State, judge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tsaserver import Behaviour
 
@@ -213,3 +215,47 @@ def test_a_stamp_is_renewed_over_the_years_before_its_authority_ends(
     assert first.state is State.HOLDS
     assert first.renewed_by
     assert again.stop() == 0
+
+
+def test_push_keeps_the_stamps_and_verify_shows_both_times(
+    tsa: Behaviour, empty_collector: Path, serve: Any, tools: Any, tmp_path: Path
+) -> None:
+    running = serve(empty_collector, config=settings(tmp_path / "c.yaml", ("one", tsa)))
+    token = tmp_path / "token"
+    token.write_text(tools.new_token(empty_collector))
+    url = f"https://127.0.0.1:{running.port}"
+    hozen(tmp_path, "enroll", "--to", url, "--token-file", str(token), "--host", "web01")
+    bundle = tools.make_bundle()
+    path = tmp_path / f"{bundle.bundle_id}.zip"
+    path.write_bytes(bundle.data)
+    deadline = time.monotonic() + 15
+    while True:
+        (said,) = json.loads(hozen(tmp_path, "push", "--json", str(path)))
+        if said["timestamps"] >= 2 or time.monotonic() > deadline:
+            break
+        time.sleep(0.3)
+    assert (said["timestamps"], said["timestamps_left_out"]) == (2, 0)
+    beside = tmp_path / f"{bundle.bundle_id}.proofs"
+    assert (beside / "receipt" / "checkpoint.tlog-proof").is_file()
+    before = {one.name: one.read_bytes() for one in (beside / "timestamps").iterdir()}
+    assert json.loads(hozen(tmp_path, "push", "--json", str(path)))[0]["known"]
+    assert {one.name: one.read_bytes() for one in (beside / "timestamps").iterdir()} == before
+
+    counted = json.loads(hozen(tmp_path, "collector", "status", "--json", str(empty_collector)))
+    assert counted["timestamps"]["stamped"] >= 2
+    assert counted["timestamps"]["next_renewal"].startswith("2034-")
+    assert running.stop() == 0
+    text = hozen(tmp_path, "verify", "--tsa-root", str(tsa.authority.root), str(path), code=2)
+    assert "signatures/agent.p7s" in text
+    assert "CN=ONE" in text
+
+
+def hozen(folder: Path, *words: str, code: int = 0) -> str:
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8"}
+    environment["HOZEN_STATE"] = str(folder / "state")
+    program = Path(sys.executable).with_name("hozen")
+    done = subprocess.run(
+        [program, *words], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == code, done.stderr + done.stdout
+    return done.stdout

@@ -17,6 +17,7 @@ from hozen_hashes.errors import HozenError, UsageError
 
 if TYPE_CHECKING:
     from hozen_agent.enrolment import Enrolment
+    from hozen_agent.stampfiles import Stamps
 
 _EXAMPLES = """\b
 Examples:
@@ -103,6 +104,9 @@ def _one(
         "leaf": done.receipt.leaf_index,
         "receipt": str(done.directory),
         "custody_events": done.events,
+        "timestamps": done.stamps.kept,
+        "timestamps_waiting": done.stamps.waiting,
+        "timestamps_left_out": done.stamps.refused,
         "reasons": [],
     }, 0
 
@@ -136,6 +140,24 @@ def _say(path: Path, done: pushing.Pushed) -> None:
             cli.pick(
                 en=f"  custody events logged: {done.events}",
                 ja=f"  記録された取扱履歴: {done.events} 件",
+            )
+        )
+    _say_stamps(done.stamps)
+
+
+def _say_stamps(stamps: Stamps) -> None:
+    if stamps.kept or stamps.waiting:
+        cli.say(
+            cli.pick(
+                en=f"  time stamps: {stamps.kept}; still to come: {stamps.waiting} (fetched by the same call)",
+                ja=f"  タイムスタンプ: {stamps.kept} 件、取得待ち {stamps.waiting} 件(同じコマンドで取得)",
+            )
+        )
+    if stamps.refused:
+        cli.say(
+            cli.pick(
+                en=f"  time stamps left out, about nothing that lies here: {stamps.refused}",
+                ja=f"  ここにある資料を対象としない、除外したタイムスタンプ: {stamps.refused} 件",
             )
         )
 
