@@ -18,6 +18,7 @@ from hozen_collector.intake import routes as intake
 from hozen_collector.intake import store
 from hozen_collector.problem import RefusedError, problem
 from hozen_collector.timestamps import stamping, tasks
+from hozen_collector.witnesses.rounds import Rounds
 from hozen_hashes.errors import CannotWriteError, HozenError, InternalError, TryAgainError
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ _RETRY: Final = 2
 
 
 class Workers:
-    """What runs beside the requests: jobs, the sweep of abandoned uploads, and time stamps."""
+    """What runs beside the requests: jobs, the sweep of abandoned uploads, time stamps, and witnesses."""
 
     def __init__(self, collector: Collector, verifier: Verifier) -> None:
         self._collector = collector
@@ -49,6 +50,7 @@ class Workers:
         self._work = asyncio.Event()
         self._stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._rounds: Rounds | None = None
 
     def start(self) -> None:
         """Begin; to be called on the event loop."""
@@ -56,6 +58,8 @@ class Workers:
         stamps = [self._stamps(line) for line in self._lines]
         beside = (self._sweeps(), *stamps, *([self._due()] if stamps else []))
         self._tasks = [asyncio.create_task(one) for one in (*jobs_at_once, *beside)]
+        self._rounds = Rounds(self._collector)
+        self._tasks += self._rounds.start()
 
     def wake(self) -> None:
         """Say that a job was promised."""
@@ -71,6 +75,8 @@ class Workers:
         self._stopping.set()
         self._work.set()
         self._verifier.stop()
+        if self._rounds is not None:
+            self._rounds.stop()
         for line in self._lines:
             line.asker.stop()
         await asyncio.gather(*self._tasks)

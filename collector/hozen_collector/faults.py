@@ -29,6 +29,8 @@ POINTS: Final = (
     "upload-released",
 )
 STAMP_POINTS: Final = ("stamp-received", "stamp-archived", "stamp-committed")
+WITNESS_POINTS: Final = ("witness-asked", "cosignature-received", "cosignature-kept")
+_EVERY: Final = (*POINTS, *STAMP_POINTS, *WITNESS_POINTS)
 
 _lock = threading.Lock()
 _armed: dict[str, int] = {}
@@ -41,10 +43,10 @@ def arm(words: str) -> None:
         UsageError: `words` does not name a point.
     """
     point, _, count = words.partition(":")
-    if point not in (*POINTS, *STAMP_POINTS) or not (count or "1").isdecimal():
+    if point not in _EVERY or not (count or "1").isdecimal():
         raise UsageError(
             f"HOZEN_FAULT names no point: {words}",
-            hint=f"One of: {', '.join((*POINTS, *STAMP_POINTS))}",
+            hint=f"One of: {', '.join(_EVERY)}",
         )
     with _lock:
         _armed[point] = int(count or "1")

@@ -32,7 +32,7 @@ from hozen_hashes.tiletree import TileTree
 from hozen_hashes.tlogproof import TlogProof
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from hozen_collector.index.engine import Index
     from hozen_collector.layout import Layout
@@ -57,6 +57,7 @@ class TransparencyLog:
         self._tree: TileTree | None = None
         self._signed = Checkpoint(key.verifier.name, 0, EMPTY_ROOT)
         self._note = b""
+        self.published: Callable[[], None] | None = None
 
     def open(self) -> None:
         """Load the log as it was last signed, repair its tiles from the leaves, and publish what is not yet.
@@ -111,6 +112,17 @@ class TransparencyLog:
             path = self._loaded().inclusion_proof(position, checkpoint.size)
             return TlogProof(index=position, path=tuple(path), note=note).encode()
 
+    def growth(self, old: int) -> tuple[Checkpoint, bytes, tuple[bytes, ...]]:
+        """Give the newest checkpoint, its note, and the proof that it contains the log of `old` leaves.
+
+        The proof is empty where the log never had so many.
+        """
+        with self._lock:
+            signed, note = self._signed, self._note
+            if old > signed.size:
+                return signed, note, ()
+            return signed, note, tuple(self._loaded().consistency_proof(old, signed.size))
+
     def tile(self, path: str) -> bytes | None:
         """Give the public bytes at `tile/…`; a partial tile that was replaced is cut from its successor.
 
@@ -144,6 +156,8 @@ class TransparencyLog:
         durable.write_file(self._layout.log / "checkpoint", note, mode=0o644)
         faults.reach("checkpoint-written")
         self._signed, self._note = checkpoint, note
+        if self.published is not None:
+            self.published()
 
     def _load(self) -> None:
         with contextlib.suppress(FileNotFoundError):

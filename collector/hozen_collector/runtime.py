@@ -16,6 +16,7 @@ from hozen_collector.log import TransparencyLog
 from hozen_collector.receipts import Receipts
 from hozen_collector.timestamps.authorities import Authorities, load_authorities
 from hozen_collector.timestamps.keeping import reschedule
+from hozen_collector.witnesses.keeping import Cosignatures
 from hozen_hashes.errors import TryAgainError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Collector:
     index: Index
     log: TransparencyLog
     receipts: Receipts
+    cosignatures: Cosignatures
     store: UploadStore
     archive: FilesystemArchive
     quarantine: FilesystemArchive
@@ -67,7 +69,9 @@ def open_collector(root: Path, settings: Settings) -> Collector:
     index = Index(layout.database)
     index.migrate()
     log = TransparencyLog(layout, index, own.log)
+    cosignatures = Cosignatures(index, log, settings)
     log.open()
+    cosignatures.begin()
     store = UploadStore(index, layout, settings)
     store.sweep_files()
     reschedule(index, authorities.ageing)
@@ -78,7 +82,8 @@ def open_collector(root: Path, settings: Settings) -> Collector:
         keys=own,
         index=index,
         log=log,
-        receipts=Receipts(index, log, own),
+        receipts=Receipts(index, log, own, cosignatures),
+        cosignatures=cosignatures,
         store=store,
         archive=FilesystemArchive(layout.archive),
         quarantine=FilesystemArchive(layout.quarantine),

@@ -10,6 +10,7 @@ from hozen_config import bind as b
 from hozen_config.loader import load_mapping
 from hozen_config.profile import read_file
 from hozen_config.timestamps import TimestampSettings
+from hozen_config.witnesses import WitnessSettings
 
 _URL = re.compile(r"https://[A-Za-z0-9.\-:\[\]]+(?:/[A-Za-z0-9._~/-]*)?")
 _DAY = 86_400.0
@@ -108,6 +109,11 @@ class CollectorSettings:
     )
     timestamps: TimestampSettings = b.key(
         b.section(TimestampSettings), "trusted time (RFC 3161)", default=TimestampSettings
+    )
+    witnesses: WitnessSettings = b.key(
+        b.section(WitnessSettings),
+        "who cosigns the log (C2SP tlog-witness)",
+        default=WitnessSettings,
     )
 
 

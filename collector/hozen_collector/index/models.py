@@ -192,6 +192,36 @@ class Stamp(Base):
     __table_args__ = (UniqueConstraint("target", "authority"),)
 
 
+class Witness(Base):
+    """A witness of the log that is asked, or was; `key` is its public key. `failures` counts those in a row."""
+
+    __tablename__ = "witness"
+    key: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    url: Mapped[str]
+    asked: Mapped[bool]
+    failures: Mapped[int]
+    error: Mapped[str]
+    failed: Mapped[int | None]
+
+
+class Cosignature(Base):
+    """A witness's line for one checkpoint, whose note with the log's signature is `note`; never altered.
+
+    `stated` is the witness's time in seconds since 1970.
+    """
+
+    __tablename__ = "cosignature"
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=True)
+    size: Mapped[int]
+    note: Mapped[bytes]
+    key: Mapped[str]
+    line: Mapped[str]
+    stated: Mapped[int]
+    arrived: Mapped[int]
+    __table_args__ = (UniqueConstraint("size", "key"),)
+
+
 class Job(Base):
     """Work that was promised in the same transaction as its cause. A lease that ran out is free to be claimed."""
 
