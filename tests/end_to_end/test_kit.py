@@ -36,7 +36,9 @@ from hozen_hashes.writer import BundleWriter
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-pytestmark = pytest.mark.needs("age", "age-keygen", "bsdtar", "faketime", "openssl", "unzip", "xxd")
+pytestmark = pytest.mark.needs(
+    "age", "age-keygen", "bsdtar", "faketime", "openssl", "shasum", "unzip", "xxd"
+)
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = [DOCS / "verify-without-hozen.md", DOCS / "ja" / "verify-without-hozen.md"]
 _BLOCK = re.compile(r"<!-- (check|not run by us): ([a-z-]+) -->\n```(\w+)\n(.*?)```\n", re.DOTALL)
