@@ -138,6 +138,35 @@ def test_an_authority_that_is_down_holds_no_receipt_up_and_is_asked_again(
     assert running.stop() == 0
 
 
+def test_hostile_authorities_hold_up_neither_a_good_one_nor_the_stop(
+    tsa: Behaviour, empty_collector: Path, serve: Any, tools: Any, tmp_path: Path
+) -> None:
+    with (
+        serving(tsa.authority, how="silent") as silent,
+        serving(tsa.authority, how="other-bytes") as liar,
+    ):
+        asked = (("silent", silent), ("liar", liar), ("one", tsa))
+        config = settings(tmp_path / "c.yaml", *asked, every="3650d")
+        config.write_text(config.read_text().replace("timeout: 1s", "timeout: 60s"))
+        running = serve(empty_collector, config=config)
+        client = tools.enrol(empty_collector, running.port)
+        bundle = tools.make_bundle(client.signer)
+        client.push(bundle)
+        found = proofs(client, bundle.sha256, until=1)
+        assert {one["authority"] for one in found["stamps"]} == {"one"}
+        assert found["waiting"] == 2
+        query = "SELECT error FROM job WHERE task = 'stamp/liar' AND error LIKE '%other bytes%'"
+        deadline = time.monotonic() + 10
+        while not (rows := tools.sql(empty_collector, query)):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        kept = empty_collector / rows[0][0].partition("kept: ")[2].rstrip(")")
+        assert hashlib.sha256(kept.read_bytes()).hexdigest() == kept.name
+        began = time.monotonic()
+        assert running.stop() == 0
+        assert time.monotonic() - began < 5
+
+
 @pytest.mark.parametrize("point", faults.STAMP_POINTS)
 def test_a_collector_killed_while_it_keeps_a_stamp_keeps_it_at_the_next_start(  # noqa: PLR0917
     tsa: Behaviour, empty_collector: Path, serve: Any, tools: Any, tmp_path: Path, point: str
