@@ -9,8 +9,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from hozen_hashes import newfile
-from hozen_hashes.errors import CannotWriteError
-from hozen_hashes.receipt import STATEMENT_NAME
+from hozen_hashes.errors import BadDataError, CannotWriteError
+from hozen_hashes.note import parse_note
+from hozen_hashes.receipt import PROOF_NAME, STATEMENT_NAME
+from hozen_hashes.tlogproof import parse_proof
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +34,9 @@ def keep_receipt(proofs: Path, files: Mapping[str, bytes], verified: VerifiedRec
     """
     first = proofs / RECEIPT
     text = files[STATEMENT_NAME]
-    if not first.exists() or _holds(first, text):
+    if _holds(first, text):
+        return _completed(first, files)
+    if not first.exists():
         return _keep(first, files)
     log = re.sub(r"[^A-Za-z0-9.-]+", "-", verified.statement.log).strip("-.")[:60] or "log"
     return _keep(proofs / RECEIPTS / f"{log}-{verified.leaf_index}", files)
@@ -86,6 +90,26 @@ def _holds(directory: Path, statement: bytes) -> bool:
         return (directory / STATEMENT_NAME).read_bytes() == statement
     except OSError:
         return False
+
+
+def _completed(place: Path, files: Mapping[str, bytes]) -> Path:
+    """Take the same receipt's proof anew when more witnesses have cosigned its checkpoint since."""
+    new = files.get(PROOF_NAME, b"")
+    try:
+        old = (place / PROOF_NAME).read_bytes()
+    except OSError:
+        old = b""
+    if _signatures(new) > _signatures(old):
+        newfile.replace(place / PROOF_NAME, new)
+    return place
+
+
+def _signatures(proof: bytes) -> int:
+    """Return how many lines of signatures a proof's checkpoint has; none where it is not readable."""
+    try:
+        return len(parse_note(parse_proof(proof).note).signatures)
+    except BadDataError:
+        return 0
 
 
 def _keep(place: Path, files: Mapping[str, bytes]) -> Path:

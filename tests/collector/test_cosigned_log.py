@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from hozen_agent import proofs
 from hozen_collector import faults, leaves
 from hozen_collector.index.engine import Index
 from hozen_collector.keys import read_keys
@@ -177,6 +178,11 @@ def test_a_witness_that_is_away_completes_the_receipt_later(
     until(lambda: len(names(client.receipt(bundle.sha256), one.key, two.key)) == 2)
     later = client.receipt(bundle.sha256)
     assert later["receipt.txt"] == first["receipt.txt"]
+    kept = tmp_path / "x.proofs"
+    place = proofs.keep_receipt(kept, first, None)  # type: ignore[arg-type]
+    for files in (later, first):  # completed, and never less again
+        place = proofs.keep_receipt(kept, files, None)  # type: ignore[arg-type]
+    assert names({"receipt.tlog-proof": (place / "receipt.tlog-proof").read_bytes()}, two.key)
     assert judged(tmp_path, bundle, later, empty_collector, *word(one), *word(two)) == 0
     assert running.stop() == 0
 
