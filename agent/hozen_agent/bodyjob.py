@@ -164,6 +164,7 @@ def run(opener: Opener, out: JobOut, tree: bytes, asked: Mapping[str, object]) -
 
 def _rules(asked: Mapping[str, object]) -> Rules:
     rules = Rules(since=int(str(asked["since"])), now=int(str(asked["now"])))
+    rules.until = int(str(asked.get("until") or rules.until))
     for name in ("users", "groups"):
         setattr(rules, name, frozenset(asked.get(name) or ()))  # type: ignore[call-overload]
     for name in ("homes", "devices", "quiet"):

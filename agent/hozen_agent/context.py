@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hozen_agent.packetwindow import PacketWindow
     from hozen_agent.redact import Redactor
     from hozen_agent.sweep import Sweep
+    from hozen_agent.window import Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +75,7 @@ class Context:
         packets: the window on the network's packets, open since the start was signed; None when none was asked for.
         leads: deleted files that processes still hold, filled by the deep pass.
         memory_of: processes whose memory is wanted, as numbers or name patterns.
+        window: the span of time that was asked for, if any.
         output: device and inode of the directory that the bundle is written into, and the bundle's id.
         collector_offset: host clock minus collector clock and its uncertainty in milliseconds, or None.
     """
@@ -91,5 +93,6 @@ class Context:
     packets: PacketWindow | None = None
     leads: Leads = field(default_factory=Leads)
     memory_of: tuple[str, ...] = ()
+    window: Window | None = None
     output: tuple[int, int, str] | None = None
     collector_offset: Callable[[], tuple[float, float] | None] = field(default=lambda: None)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from hozen_agent import artifacts as families
 from hozen_agent.artifacts.registry import CATALOGUE, Artifact
+from hozen_agent.window import MARKED
 from hozen_config.bind import did_you_mean
 from hozen_config.profile import ArtifactLimits
 from hozen_hashes.errors import UsageError
@@ -55,7 +56,9 @@ class Plan:
             "artifacts": [_step(number, a) for number, a in enumerate(self.steps, 1)],
         }
         if self.window is not None:
-            document["window"] = {**self.window.as_json(), "applies_to": sorted(self.over_time)}
+            marked = [step.name for step in self.steps if step.name in MARKED]
+            applies = {"applies_to": sorted(self.over_time), "marks_changes_of": sorted(marked)}
+            document["window"] = {**self.window.as_json(), **applies}
         return dump_line(document)
 
     @property

@@ -63,6 +63,7 @@ class Rules:
 
     Attributes:
         since: seconds; a change of attributes or content after it is recent.
+        until: seconds; what was made after it is not called recent (a file is a stretch from making to last change).
         now: seconds; a change of content a day or more later lies in the future.
         users: known uids, empty when they could not be read; `groups` likewise.
         homes: the tree belongs to people: a leading dot and recent work are usual there.
@@ -72,6 +73,7 @@ class Rules:
 
     since: int
     now: int
+    until: int = 1 << 62
     users: frozenset[int] = frozenset()
     groups: frozenset[int] = frozenset()
     homes: bool = False
@@ -157,7 +159,8 @@ class Special:
         if look.m < 0 or look.a < 0 or look.b < 0:
             reasons.append("before_1970")
         usual = self.rules.quiet and not (modes.S_ISREG(look.mode) and look.mode & _X)
-        if look.c > self.rules.since and not usual and not modes.S_ISDIR(look.mode):
+        within = look.c > self.rules.since and look.b <= self.rules.until
+        if within and not usual and not modes.S_ISDIR(look.mode):
             reasons.append("changed_recently")
         return reasons
 

@@ -130,6 +130,7 @@ class Surroundings:
             stopped=session.stopped,
             packets=self._packets,
             memory_of=memory_of,
+            window=session.plan.window,
             output=output,
             collector_offset=lambda: session.offset,
         )

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Final
 from hozen_agent import files
 from hozen_agent.context import FileRequest
 from hozen_agent.mounts import PSEUDO
+from hozen_agent.window import since
 
 if TYPE_CHECKING:
     from hozen_agent.context import Context
     from hozen_agent.mounts import Mount, MountTable
+    from hozen_agent.window import Window
 
 RECENT: Final = 7 * 86_400
+_SECOND: Final = 10**9
 MOST_MOUNTS: Final = 2_000
 _BEYOND_MAX: Final = 24 << 10  # bytes of paths in one request
 _IMAGES: Final = frozenset(b"squashfs erofs iso9660 udf cramfs romfs".split())
@@ -143,9 +146,9 @@ def known_ids(ctx: Context, path: bytes) -> list[int]:
 
 
 def asked(
-    tree: Tree, chosen: Chosen, *, seconds: float, users: list[int], groups: list[int]
-) -> dict[str, object]:
-    """Return the parameters of the job that walks `tree`."""
+    tree: Tree, chosen: Chosen, *, seconds: float, users: list[int], groups: list[int], window: Window | None = None
+) -> dict[str, object]:  # fmt: skip
+    """Return the parameters of the job that walks `tree`; what changed within `window` is recent, else of late."""
     inside = tree.path.rstrip(b"/") + b"/"
     known = (*(other.path for other in chosen.trees), *(point for point, _ in chosen.left))
     beyond = [path for path in known if path.startswith(inside) and path != tree.path]
@@ -157,7 +160,8 @@ def asked(
         "depth": tree.depth,
         "seconds": seconds,
         "now": now,
-        "since": now - RECENT,
+        "since": since(window, RECENT, now=now * _SECOND) // _SECOND,
+        "until": None if window is None or window.until is None else window.until // _SECOND,
         "users": users[:2000],
         "groups": groups[:2000],
         "homes": tree.homes,

@@ -14,6 +14,7 @@ import pytest
 from hozen_agent.artifacts import executables
 from hozen_agent.files import whole
 from hozen_agent.items import Outcome
+from hozen_agent.window import Window
 from hozen_hashes.names import percent_decode
 
 Evidence = Any
@@ -156,3 +157,17 @@ def test_the_plan_reads_nothing(evidence: Evidence, *, everything: bool) -> None
     context.files = lambda _requests: iter(())
     collect = executables.collect_all if everything else executables.collect
     assert list(collect(context)) == []
+
+
+def test_the_window_says_what_changed_of_late(evidence: Evidence) -> None:
+    library, moment = b"/usr/lib/x86_64-linux-gnu/libgood.so.1", time.time_ns()
+    _plant(evidence)
+    met = []
+    for window in (None, Window(since=moment - 10**12), Window(since=moment + 10**13)):
+        context = evidence.context()
+        context.window = window
+        data, _ = whole(next(executables.collect(context)))
+        met.append(
+            library in {percent_decode(json.loads(line)["path"]) for line in data.splitlines()}
+        )
+    assert met == [True, True, False]

@@ -18,6 +18,7 @@ from hozen_agent import bodyfile, fscaps, jobs, jobwork
 from hozen_agent.artifacts import filesystem
 from hozen_agent.files import whole
 from hozen_agent.items import Outcome
+from hozen_agent.window import Window
 from hozen_hashes.names import percent_decode
 
 if TYPE_CHECKING:
@@ -240,3 +241,23 @@ def test_outcomes_of_the_parts(evidence: Evidence) -> None:
     else:
         assert failure is not None
         assert failure.outcome is Outcome.TRUNCATED
+
+
+def test_the_window_says_what_changed_of_late(evidence: Evidence) -> None:
+    evidence.write("/etc/now")
+    now, hour = time.time_ns(), 3600 * 10**9
+    windows = [
+        None, Window(since=now - hour), Window(since=now + hour),
+        Window(since=now - 2 * hour, until=now - hour), Window(until=now + hour),
+    ]  # fmt: skip
+    met = []
+    for window in windows:
+        context = evidence.context()
+        context.window = window
+        _, special, record = (whole(attempt)[0] for attempt in filesystem.collect(context))
+        lines = [json.loads(line) for line in special.splitlines()]
+        met.append(
+            any("changed_recently" in one["why"] for one in lines if one["path"] == "/etc/now")
+        )
+        assert json.loads(record)["window"] == (window.as_json() if window else None)
+    assert met == [True, True, False, False, True]

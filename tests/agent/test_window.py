@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hozen_agent import planning
 from hozen_agent.items import FileStat
-from hozen_agent.window import Window, parse_window
+from hozen_agent.window import Window, parse_window, since
+from hozen_config.profile import load_profile
 from hozen_hashes.errors import UsageError
 
 NOW = 1_795_410_000 * 10**9
@@ -42,6 +46,12 @@ def test_an_end_before_the_beginning_is_refused() -> None:
         parse_window("1d", "2d", now=NOW)
 
 
+def test_what_is_recent_begins_with_the_window_or_the_usual_time_before_its_end() -> None:
+    assert since(None, 86_400, now=NOW) == NOW - DAY
+    assert since(Window(since=NOW - 9 * DAY), 86_400, now=NOW) == NOW - 9 * DAY
+    assert since(Window(until=NOW - 3 * DAY), 86_400, now=NOW) == NOW - 4 * DAY
+
+
 def test_no_words_are_no_window() -> None:
     assert parse_window(None, None) is None
 
@@ -60,3 +70,11 @@ def test_any_time_of_a_file_has_an_answer(mtime: int, btime: int | None) -> None
     window = Window(since=NOW - DAY, until=NOW)
     why = window.outside(stat(mtime=mtime, btime=btime))
     assert bool(why) == (mtime < NOW - DAY or (btime is not None and btime > NOW))
+
+
+def test_the_plan_says_where_the_window_leaves_out_files_and_where_it_marks_them() -> None:
+    choice = planning.Choice(window=Window(since=NOW))
+    plan = planning.make_plan(load_profile("standard")[0], profile_sha256="", choice=choice)
+    window = json.loads(plan.to_json())["window"]
+    assert "linux_logs" in window["applies_to"]
+    assert window["marks_changes_of"] == ["executables", "filesystem"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from hozen_agent import jobs, jobwork, trees
 from hozen_agent.artifacts.registry import artifact
 from hozen_agent.items import Attempt, AttemptFailed, Outcome
+from hozen_agent.window import since
 from hozen_hashes.jsonl import dump_line
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def _checked(ctx: Context, name: str, *, everything: bool) -> Iterator[Attempt]:
             "trees": paths,
             "beyond": paths + left,
             "all": everything,
-            "since": time.time_ns() - 30 * _DAY * 10**9,
+            "since": since(ctx.window, 30 * _DAY, now=time.time_ns()),
             "bytes": min(ctx.room(name), BYTES),
             "seconds": SECONDS,
             "cpu": CPU_SECONDS_ALL if everything else CPU_SECONDS,

@@ -31,6 +31,7 @@ class _Pass:
 
     def __init__(self, ctx: Context, pool: ReaderPool) -> None:
         self._pool = pool
+        self._window = ctx.window
         self.chosen = trees.choose(pool.table)
         self._users = trees.known_ids(ctx, b"/etc/passwd")
         self._groups = trees.known_ids(ctx, b"/etc/group")
@@ -59,7 +60,9 @@ class _Pass:
         if left <= 0 or self.lost >= _MOST_LOST:
             result["why"] = "the time was over" if left <= 0 else "too many workers were given up"
             return
-        asked = trees.asked(tree, self.chosen, seconds=left, users=self._users, groups=self._groups)
+        asked = trees.asked(
+            tree, self.chosen, seconds=left, users=self._users, groups=self._groups, window=self._window
+        )  # fmt: skip
         job = jobs.Job(self._pool, jobwork.BODY_FILE, tree.path, asked)
         for stream, data in job:
             if stream == _BODY:
@@ -109,6 +112,7 @@ class _Pass:
         """Return which trees were walked, how far, and which mounts were left out."""
         return {
             "recent_seconds": trees.RECENT,
+            "window": None if self._window is None else self._window.as_json(),
             "trees": self.results,
             "not_entered": [[percent_encode(point), why] for point, why in self.chosen.left],
             "users_known": len(self._users),

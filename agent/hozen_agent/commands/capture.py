@@ -86,8 +86,16 @@ def _volume_size(given: str | None) -> str | None:
     metavar="ARTIFACT",
     help="Leave this artifact out; repeatable.",
 )
-@click.option("--since", metavar="TIME", help="Logs changed since then only: 7d, or RFC 3339.")
-@click.option("--until", metavar="TIME", help="Logs begun before then only: 12h, or RFC 3339.")
+@click.option(
+    "--since",
+    metavar="TIME",
+    help="Logs changed since then only (7d, or RFC 3339); other files changed since are marked as recent.",
+)
+@click.option(
+    "--until",
+    metavar="TIME",
+    help="Logs begun before then only (12h, or RFC 3339); other files made later are not marked.",
+)
 @click.option("--reason", metavar="TEXT", help="Why a wide profile is needed (full).")
 @click.option(
     "--packets",
