@@ -11,7 +11,7 @@ from bisect import bisect_left
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from hozen_agent import addressspace, corefile, procdir, procparse
+from hozen_agent import addressspace, corefile, listing, procdir, procparse
 from hozen_agent.residence import Residence, TooLargeError
 from hozen_agent.ring import FIRST, HEAD, SLOT, Code, Kind
 from hozen_agent.sweep import read_small, read_some
@@ -195,7 +195,7 @@ def _threads(at: int, pid: int) -> tuple[tuple[int, bytes], ...]:
     """Return each thread, the first one first, with what it waits in."""
     directory = os.open(b"task", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=at)
     try:
-        numbers = sorted(map(int, os.listdir(directory)), key=lambda n: (n != pid, n))[:_THREADS]
+        numbers = sorted(map(int, listing.names(directory)), key=lambda n: (n != pid, n))[:_THREADS]
         return tuple((n, read_small(b"%d/syscall" % n, at=directory)) for n in numbers)
     finally:
         os.close(directory)

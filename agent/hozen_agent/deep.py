@@ -293,7 +293,7 @@ class DeepPass:
             self._add(prefix + name, ERROR, number=error.errno or 0)
             return []
         try:
-            numbers = sorted(os.listdir(directory), key=_numeric)
+            numbers = sorted(listing.names(directory, most=most), key=_numeric)
         except OSError as error:
             self._add(prefix + name, ERROR, number=error.errno or 0)
             return []
@@ -301,7 +301,7 @@ class DeepPass:
             os.close(directory)
         if len(numbers) > most:
             self._add(prefix + name, ERROR, number=EFBIG)
-        return [number.encode() for number in numbers[:most]]
+        return numbers[:most]
 
     def _program(self, at: int, pid: int, prefix: bytes, files: dict[bytes, bytes]) -> Exe | None:
         target = files.get(b"exe", b"")
@@ -318,7 +318,7 @@ class DeepPass:
         return exe
 
 
-def _numeric(name: str) -> tuple[int, str]:
+def _numeric(name: bytes) -> tuple[int, bytes]:
     return (int(name), name) if name.isdigit() else (1 << 62, name)
 
 

@@ -9,7 +9,7 @@ import stat as modes
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from hozen_agent import safeopen, syscalls
+from hozen_agent import listing, safeopen, syscalls
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,7 +68,7 @@ def names(opener: Opener, directory: bytes) -> list[bytes]:
     except PermissionError:
         fd = os.open(b".", _LIST, dir_fd=pinned)
     try:
-        return sorted(map(os.fsencode, os.listdir(fd)))
+        return sorted(listing.names(fd))
     finally:
         os.close(fd)
 

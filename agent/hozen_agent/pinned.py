@@ -9,7 +9,7 @@ from errno import EINVAL, EPERM
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
-from hozen_agent import bpf, bpfrecords, mounts
+from hozen_agent import bpf, bpfrecords, listing, mounts
 from hozen_hashes.names import percent_encode
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _below(ctx: Context, point: bytes, depth: int = 0) -> Iterator[tuple[bytes, 
     except OSError:
         return
     try:
-        for name in sorted(os.fsencode(entry) for entry in os.listdir(fd)):
+        for name in sorted(listing.names(fd)):
             try:
                 info = os.stat(name, dir_fd=fd, follow_symlinks=False)
             except OSError:

@@ -25,13 +25,18 @@ from dataclasses import replace
 if "LD_PRELOAD" not in os.environ:
     os.makedirs("planted/etc/cron.d")
     open("planted/etc/cron.d/evil", "w").close()
-    pid = child(lambda: os.execve("/bin/sleep", ["sleep", "300"], {}))
+    def asleep():  # a descriptor with the number of its process is hidden like the process
+        os.makedirs("planted/tmp")
+        os.dup2(os.open("planted/tmp/evil", os.O_CREAT | os.O_WRONLY), os.getpid(), inheritable=True)
+        os.execve("/bin/sleep", ["sleep", "300"], {})
+    pid = child(asleep)
     time.sleep(0.2)
     env = {**os.environ, "LD_PRELOAD": os.getcwd() + "/libhide.so", "HIDE_PID": str(pid)}
     os.execve(sys.executable, [sys.executable, "-I", "-W", "error", __file__], env)
 from hozen_agent import entries
-from hozen_agent.artifacts import filesystem
-from hozen_agent.deep import pids_now
+from hozen_agent.artifacts import filesystem, temporary_files
+from hozen_agent.deep import DeepPass, pids_now
+from hozen_agent.exehash import ExeHashes
 from hozen_agent.finder import Finder
 from hozen_agent.pool import ReaderPool
 from hozen_agent.reader import FileReader
@@ -44,7 +49,12 @@ ctx = replace(context(), root=root, files=FileReader(pool), match=Finder(pool))
 body = b""
 for attempt in filesystem.collect(ctx):
     body += b"".join(bytes(piece) for piece in attempt.data or ())
+deep = DeepPass(at, hashes=ExeHashes(ctx.files))
+names = {entry[0].decode("latin-1") for batch in deep.batches([int(pid)]) for entry in batch}
 print(json.dumps({
+    "libc shows the descriptor": pid in os.listdir(f"/proc/{pid}/fd"),
+    "descriptor": f"proc/{pid}/fd/{pid}" in names,
+    "temporary files": b"/tmp/evil" in [a.source for a in temporary_files.collect(ctx)],
     "libc shows the process": pid in os.listdir("/proc"),
     "libc shows the file": "evil" in os.listdir("planted/etc/cron.d"),
     "sweep": f"proc/{pid}/stat" in {name.decode("latin-1") for name, *_ in sweep(at).entries},
@@ -64,6 +74,7 @@ def test_what_a_preloaded_library_hides_is_in_the_sweep_and_in_the_bodyfile(
     said: dict[str, Any] = json.loads(isolated(_PRELOADED).splitlines()[-1])
     assert not said.pop("libc shows the process"), "the library works"
     assert not said.pop("libc shows the file"), "the library works"
+    assert not said.pop("libc shows the descriptor"), "the library works"
     assert all(said.values()), said
 
 

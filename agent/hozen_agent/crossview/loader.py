@@ -12,7 +12,7 @@ from errno import EINVAL
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
-from hozen_agent import mounts, procparse
+from hozen_agent import listing, mounts, procparse
 from hozen_agent.clock import now
 from hozen_agent.crossview import raw
 from hozen_agent.crossview.views import Part
@@ -213,8 +213,8 @@ def _locked(at: int, name: bytes) -> bytes:
     except OSError:
         return b""
     try:
-        for task in os.listdir(fd):
-            found = procparse.parse_stat(read_small(task.encode() + b"/stat", at=fd))
+        for task in listing.names(fd):
+            found = procparse.parse_stat(read_small(task + b"/stat", at=fd))
             if found is None or found.state == "D":
                 return b""
     except OSError:
