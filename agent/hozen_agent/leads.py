@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 MAX_LEADS: Final = 16_384
 MAX_HOLDERS: Final = 32
+SHOWN: Final = 20
 _GONE: Final = b" (deleted)"
 # Shared memory that has no file: it is part of the memory of its processes.
 _NO_FILE: Final = (
@@ -79,19 +80,26 @@ class Leads:
         scanned: whether all processes were looked at.
         local: the mounts of every namespace met.
         left_out: leads beyond MAX_LEADS.
+        not_seen: what of processes could not be looked at: how many processes, and the first of them.
     """
 
-    __slots__ = ("_found", "left_out", "local", "scanned")
+    __slots__ = ("_found", "left_out", "local", "not_seen", "scanned")
 
     def __init__(self) -> None:
         self._found: dict[tuple[bytes, ...], Lead] = {}
         self.local = LocalMounts()
         self.left_out = 0
+        self.not_seen: dict[str, tuple[int, list[int]]] = {}
         self.scanned = False
 
     def __iter__(self) -> Iterator[Lead]:
         """Yield each lead."""
         return iter(self._found.values())
+
+    def missed(self, what: str, pid: int) -> None:
+        """Enter that something of a process was not looked at; the first SHOWN processes are named."""
+        count, pids = self.not_seen.get(what, (0, []))
+        self.not_seen[what] = (count + 1, [*pids, pid][:SHOWN])
 
     def program(self, holder: Holder, target: bytes, inode: tuple[int, int] | None) -> None:
         """Take in the program of a process; `inode` is device and inode where they are known."""

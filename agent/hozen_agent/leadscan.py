@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from errno import ENOENT, ESRCH
 from typing import TYPE_CHECKING, Final
 
 from hozen_agent import listing, procparse
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _MAPS: Final = 4 << 20
+_ENDED: Final = (ENOENT, ESRCH)
 _GONE: Final = b" (deleted)"
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -23,12 +25,13 @@ def scan(proc: int, leads: Leads, *, tick: Callable[[], None]) -> None:
     for pid in pids_now(proc):
         try:
             at = os.open(b"%d" % pid, _DIRECTORY, dir_fd=proc)
-        except OSError:
+        except OSError as error:
+            _missed(leads, "their directory", pid, error)
             continue
         try:
             _process(at, pid, leads)
-        except OSError:
-            continue
+        except OSError as error:
+            _missed(leads, "their mounts or open files", pid, error)
         finally:
             os.close(at)
             tick()
@@ -42,19 +45,41 @@ def _process(at: int, pid: int, leads: Leads) -> None:
     space = os.readlink(b"ns/mnt", dir_fd=at)
     if not leads.local.knows(space):
         leads.local.learn(space, read_small(b"mountinfo", at=at, cap=16 << 20))
-    target = os.readlink(b"exe", dir_fd=at)
-    if target.endswith(_GONE):
-        leads.program(Holder(pid, stat.start_ticks, b"exe"), target, None)
+    _program(at, Holder(pid, stat.start_ticks, b"exe"), leads)
     directory = os.open(b"fd", _DIRECTORY, dir_fd=at)
     try:
-        numbers = listing.names(directory, most=MAX_FDS)[:MAX_FDS]
+        numbers = listing.names(directory, most=MAX_FDS)
     finally:
         os.close(directory)
-    for number in numbers:
+    if len(numbers) > MAX_FDS:
+        leads.missed(f"open files beyond the first {MAX_FDS}", pid)
+    for number in numbers[:MAX_FDS]:
         _descriptor(at, Holder(pid, stat.start_ticks, b"fd/" + number), leads)
     # The map takes a lock that a process which sleeps uninterruptibly may keep (deep.py).
-    if stat.state != "D":
-        leads.mapped(pid, stat.start_ticks, read_small(b"maps", at=at, cap=_MAPS))
+    if stat.state == "D":
+        leads.missed("the memory map, while the process slept uninterruptibly", pid)
+        return
+    maps = read_small(b"maps", at=at, cap=_MAPS)
+    if len(maps) >= _MAPS:
+        leads.missed(f"the memory map beyond {_MAPS >> 20} MiB", pid)
+    leads.mapped(pid, stat.start_ticks, maps)
+
+
+def _program(at: int, holder: Holder, leads: Leads) -> None:
+    """Enter the program; one that cannot be read costs no open file."""
+    try:
+        target = os.readlink(b"exe", dir_fd=at)
+    except OSError as error:
+        _missed(leads, "their program", holder.pid, error)
+        return
+    if target.endswith(_GONE):
+        leads.program(holder, target, None)
+
+
+def _missed(leads: Leads, what: str, pid: int, error: OSError) -> None:
+    """Enter what could not be read, unless the process ended: then it holds nothing."""
+    if error.errno not in _ENDED:
+        leads.missed(f"{what} ({error.strerror or 'not readable'})", pid)
 
 
 def _descriptor(at: int, holder: Holder, leads: Leads) -> None:

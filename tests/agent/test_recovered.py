@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hozen_agent import leadscan
 from hozen_agent.leads import MAX_HOLDERS, Holder, Leads
 
 if TYPE_CHECKING:
@@ -261,3 +262,33 @@ def test_what_only_looks_like_a_deleted_file_is_no_lead() -> None:
     leads.mapped(1, 1, b"00400000-00401000 r-xp 00000000 08:01 7     /a\\012b (deleted)\n")
     (lead,) = leads
     assert (lead.target, lead.holders[0].name) == (b"/a\nb (deleted)", b"map_files/400000-401000")
+
+
+def test_what_a_scan_passes_over_is_told(
+    collected: Callable[..., list[Shown]],
+) -> None:
+    attempts = collected(
+        START + "held('a.log', b'x')\nfrom hozen_agent import leadscan\n"
+        "leadscan.MAX_FDS, leadscan._MAPS = 2, 100\n" + ALONE
+    )
+    reasons = [a.reason for a in attempts if a.outcome == "truncated"]
+    assert any("open files beyond the first 2" in reason for reason in reasons), reasons
+    assert any("the memory map beyond" in reason for reason in reasons), reasons
+
+
+def test_a_program_that_cannot_be_read_costs_no_open_file(tmp_path: Path) -> None:
+    place = tmp_path / "7"
+    for name in ("ns", "fd", "fdinfo"):
+        (place / name).mkdir(parents=True)
+    (place / "stat").write_text(f"7 (x) S 1 {'1 ' * 40}\n", encoding="ascii")
+    (place / "ns/mnt").symlink_to("mnt:[1]")
+    (place / "fd/3").symlink_to("/var/log/gone (deleted)")
+    (place / "fdinfo/3").write_text("pos:\t0\nmnt_id:\t9\nino:\t4\n", encoding="ascii")
+    (place / "exe").touch()  # readlink(2) gives EINVAL
+    proc, leads = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY), Leads()
+    try:
+        leadscan.scan(proc, leads, tick=lambda: None)
+    finally:
+        os.close(proc)
+    assert [lead.target for lead in leads] == [b"/var/log/gone (deleted)"]
+    assert leads.not_seen == {"their program (Invalid argument)": (1, [7])}

@@ -49,6 +49,10 @@ def collect(ctx: Context) -> Iterator[Attempt]:
     yield from _contents(ctx, held)
     if held:
         yield _records(held)
+    for what, (count, pids) in ctx.leads.not_seen.items():
+        first = " ".join(map(str, pids))
+        why = f"not looked at for deleted files, of {count} processes: {what}; the first: {first}"
+        yield _ended(b"/proc", Outcome.TRUNCATED, why)
     if ctx.leads.left_out:
         yield _ended(
             b"/proc",
