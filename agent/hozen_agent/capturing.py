@@ -207,6 +207,7 @@ def capture_host(
         medium = Medium(destination, bundle_id, addressees=ready.addressees)
         guard = _guard(ready.profile, medium, destination)
         guard.obtained.update(granted)
+        guard.autogroup = around.autogroup
         _install_signals(guard, talk)
         between = Between(ready.profile, destination, talk=talk, case=options.case, began=guard.began)  # fmt: skip
         session = Session(

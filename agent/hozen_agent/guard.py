@@ -14,6 +14,7 @@ from hozen_agent.pace import Pace
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from hozen_agent.autogroup import Autogroup
     from hozen_config.profile import Profile
 
 _LOOK_EVERY = 0.05  # seconds: a million small files must not cost a million system calls
@@ -33,6 +34,7 @@ class Guard:
         stop_reason: journal word (`interrupted`, `deadline`, `full`), empty while the capture goes on.
         detail: one sentence that says why it stopped.
         obtained: what the system granted of the priorities and ceilings, for the bundle.
+        autogroup: the scheduler's group of our session, where there is one.
     """
 
     profile: Profile
@@ -42,6 +44,7 @@ class Guard:
     stop_reason: str = ""
     detail: str = ""
     obtained: dict[str, object] = field(default_factory=dict)
+    autogroup: Autogroup | None = None
     _until: tuple[float, float] = (0.0, 0.0)
     _stage_until: float = 0.0
     _pace: Pace | None = None
@@ -141,6 +144,7 @@ class Guard:
                 os.setpriority(os.PRIO_PROCESS, pid, max(limits.nice, _nice_of(pid)))
         except OSError as error:
             problems.append(f"the CPU priority could not be lowered: {error.strerror}")
+        problems += self._lower_group()
         if limits.io_class in _IOPRIO:
             done = [_set_io_class(pid, _IOPRIO[limits.io_class]) for pid in everybody]
             if not all(done):
@@ -149,6 +153,17 @@ class Guard:
         self.obtained["io_class"] = [_io_class_of(pid) for pid in everybody]
         self._pace = Pace(limits.cpu_share)
         return problems
+
+    def _lower_group(self) -> list[str]:
+        """Our session yields to others while files are read, where the kernel weighs sessions first."""
+        if self.autogroup is None:
+            return []
+        try:
+            lowered = self.autogroup.lower(self.profile.limits.nice)
+        except OSError as error:
+            return [f"the priority of our session could not be lowered: {error.strerror}"]
+        self.obtained["autogroup_nice"] = {"before": self.autogroup.before, "lowered": lowered}
+        return []
 
     def keep_pace(self, pids: Callable[[], Sequence[int]], tick: Callable[[], None]) -> None:
         """Sleep when more than the share of the processors was used; call it between two pieces of work."""

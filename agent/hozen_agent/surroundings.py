@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from hozen_agent import snapshot, syscalls, traces, view
+from hozen_agent import autogroup, snapshot, syscalls, traces, view
 from hozen_agent.context import Context
 from hozen_agent.finder import Finder
 from hozen_agent.opening import SweepMark
@@ -31,6 +31,7 @@ class Surroundings:
     Attributes:
         redactor: applied before anything is hashed or stored.
         notes: what was obtained of the private view, in order.
+        autogroup: the scheduler's group of our session, put back at the end.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Surroundings:
         traces.share()
         self._own_mounts = _opened("/proc/self/ns/mnt", os.O_RDONLY)
         self._own_place = _opened(".", os.O_PATH)  # setns(2) leaves the process in `/`
+        self.autogroup = autogroup.own()  # the view will be read-only
         self._view = view.prepare()
         self._sweep = sweep
         self._first_proc = proc
@@ -64,6 +66,8 @@ class Surroundings:
     ) -> None:
         """Let the helpers go and return to the host's own mounts, so that receipts can be stored."""
         self.rest()
+        if self.autogroup is not None:
+            self.autogroup.restore()
         if self._own_mounts is not None and self._view.private:
             with suppress(OSError):  # then a later write is refused, with its own error
                 syscalls.enter_mount_namespace(self._own_mounts)
