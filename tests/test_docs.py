@@ -84,7 +84,15 @@ def test_the_list_of_promises_sees_them(words: str) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    ["完全性", "不完全", "改ざん検知", "tamper detection", "admissibility", "width: 100%", "width:100%"],
+    [
+        "完全性",
+        "不完全",
+        "改ざん検知",
+        "tamper detection",
+        "admissibility",
+        "width: 100%",
+        "width:100%",
+    ],
 )
 def test_the_list_of_promises_spares_the_words_of_the_trade(words: str) -> None:
     assert not PROMISES.search(f"… {words} …")
