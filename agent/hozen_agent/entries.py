@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from errno import EFBIG
 from typing import TYPE_CHECKING
 
 from hozen_agent.listing import names
@@ -53,6 +54,21 @@ def listing(at: int, directory: bytes, *, most: int = 65_536) -> list[bytes]:
         return sorted(names(opened, most=most))[:most]
     finally:
         os.close(opened)
+
+
+def listing_or_error(at: int, directory: bytes, *, most: int) -> tuple[list[bytes], list[Entry]]:
+    """Return the sorted names in a directory, and an entry for what is not among them: a refusal, EFBIG beyond `most`.
+
+    A directory that is not there is empty: which there are depends on the machine.
+    """
+    try:
+        found = listing(at, directory, most=most + 1)
+    except FileNotFoundError:
+        return [], []
+    except OSError as error:
+        return [], [(directory, ERROR, b"", error.errno or 0)]
+    beyond: list[Entry] = [(directory, ERROR, b"", EFBIG)] if len(found) > most else []
+    return found[:most], beyond
 
 
 def _entry(at: int, path: bytes, name: bytes, cap: int) -> list[Entry]:

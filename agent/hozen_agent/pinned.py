@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import struct
-from errno import EINVAL, EPERM
+from errno import EINVAL, ELOOP, EPERM
 from itertools import islice
 from typing import TYPE_CHECKING, Final
 
@@ -45,27 +45,42 @@ def objects(ctx: Context) -> Records:
             if len(found) >= _PINS_MAX:
                 return [*found, {"object": "pin", "left_out": f"more than {_PINS_MAX} names"}]
             name = {"object": "pin", "path": percent_encode(path)}
+            if isinstance(info, OSError):
+                found.append({**name, "reason": info.strerror or "not listed"})
+                continue
             owner = {"mode": f"{info.st_mode:07o}", "uid": info.st_uid}
             found.append(name | owner | (_pinned(path) if stat.S_ISREG(info.st_mode) else {}))
     return found
 
 
-def _below(ctx: Context, point: bytes, depth: int = 0) -> Iterator[tuple[bytes, os.stat_result]]:
-    """Yield what lies below a directory of the kernel's own file systems, without following links."""
+def _below(
+    ctx: Context, point: bytes, depth: int = 0
+) -> Iterator[tuple[bytes, os.stat_result | OSError]]:
+    """Yield what lies below a directory of the kernel's own file systems, without following links.
+
+    With the path of a directory that cannot be listed, or lies too deep, comes its error.
+    """
     try:
         fd = os.open(point.lstrip(b"/") or b".", _DIRECTORY, dir_fd=ctx.root)
-    except OSError:
+    except FileNotFoundError:
+        return  # gone meanwhile
+    except OSError as error:
+        yield point, error
         return
     try:
         for name in sorted(listing.names(fd)):
             try:
                 info = os.stat(name, dir_fd=fd, follow_symlinks=False)
-            except OSError:
+            except FileNotFoundError:
                 continue  # gone meanwhile
             path = point.rstrip(b"/") + b"/" + name
             yield path, info
             if stat.S_ISDIR(info.st_mode) and depth < _DEEPEST:
                 yield from _below(ctx, path, depth + 1)
+            elif stat.S_ISDIR(info.st_mode):
+                yield path, OSError(ELOOP, f"deeper than {_DEEPEST} directories")
+    except OSError as error:
+        yield point, error
     finally:
         os.close(fd)
 
@@ -95,13 +110,22 @@ def on_cgroups(ctx: Context) -> Records:
     found: Records = []
     for point in _points(ctx, b"cgroup2"):
         known = list(bpfrecords.CGROUP_EVENTS)
-        below = (p for p, info in _below(ctx, point) if stat.S_ISDIR(info.st_mode))
-        groups = [point, *islice(below, _GROUPS_MAX)]
+        groups = [point, *islice(_groups(ctx, point, found), _GROUPS_MAX)]
         for path in groups[:_GROUPS_MAX]:
             found += _of_group(ctx, path, known)
         if len(groups) > _GROUPS_MAX:
             found.append({"object": "cgroup", "left_out": f"more than {_GROUPS_MAX} groups"})
     return found
+
+
+def _groups(ctx: Context, point: bytes, refused: Records) -> Iterator[bytes]:
+    """Yield the groups below `point`; those that cannot be listed get a record."""
+    for path, info in _below(ctx, point):
+        if isinstance(info, OSError):
+            place = {"object": "cgroup", "path": percent_encode(path)}
+            refused.append({**place, "reason": info.strerror or "not listed"})
+        elif stat.S_ISDIR(info.st_mode):
+            yield path
 
 
 def _of_group(ctx: Context, path: bytes, events: list[int]) -> Records:

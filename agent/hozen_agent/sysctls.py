@@ -30,7 +30,9 @@ _PER_INTERFACE: Final = re.compile(rb"net/ipv[46]/(?:conf|neigh)\Z")
 def settings(proc: int) -> list[Entry]:
     """Return an entry for every readable setting, at most MAX_SETTINGS; that the bound was reached is an entry too."""
     found: list[Entry] = []
-    for directory, names in _directories(proc, b""):
+    for directory, names, lacking in _directories(proc, b""):
+        if lacking:
+            found.append((b"proc/sys/" + directory, ERROR, b"", lacking))
         room = MAX_SETTINGS - len(found)
         if room <= 0:
             return [*found, (b"proc/sys", ERROR, b"", EFBIG)]
@@ -43,13 +45,19 @@ def settings(proc: int) -> list[Entry]:
 
 def _directories(
     proc: int, directory: bytes, depth: int = 0
-) -> Iterator[tuple[bytes, list[bytes]]]:
-    """Yield each directory below /proc/sys with the names of the files in it that may be read."""
+) -> Iterator[tuple[bytes, list[bytes], int]]:
+    """Yield each directory below /proc/sys with the names of the files in it that may be read.
+
+    The third is the error of a directory that is not listed to its end; EFBIG where some below it are left out.
+    """
     try:
         fd = os.open(b"sys/" + directory, _DIRECTORY, dir_fd=proc)
-    except OSError:
+    except FileNotFoundError:
         return
-    files, below = [], []
+    except OSError as error:
+        yield directory, [], error.errno or 0
+        return
+    files, below, lacking = [], [], 0
     try:
         with os.scandir(fd) as entries:
             for entry in entries:
@@ -61,13 +69,15 @@ def _directories(
                     below.append(path)
                 elif entry.stat(follow_symlinks=False).st_mode & 0o444:
                     files.append(name)
-    except OSError:
-        pass  # what was listed so far is read
+    except OSError as error:
+        lacking = error.errno or 0  # what was listed so far is read
     finally:
         os.close(fd)
-    if files:
-        yield directory, sorted(files)
-    if depth < _DEEPEST:
-        most = MAX_INTERFACES if _PER_INTERFACE.match(directory) else len(below)
-        for path in sorted(below)[:most]:
-            yield from _directories(proc, path, depth + 1)
+    most = MAX_INTERFACES if _PER_INTERFACE.match(directory) else len(below)
+    wanted = sorted(below)[:most] if depth < _DEEPEST else []
+    if len(wanted) < len(below):
+        lacking = lacking or EFBIG
+    if files or lacking:
+        yield directory, sorted(files), lacking
+    for path in wanted:
+        yield from _directories(proc, path, depth + 1)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from hozen_agent import kernelfs
 from hozen_agent.artifacts.registry import artifact
 from hozen_agent.clock import now
-from hozen_agent.entries import listing, read_entries
+from hozen_agent.entries import listing, listing_or_error, read_entries
 from hozen_agent.items import Attempt
 from hozen_agent.sweep import ERROR, FILE
 from hozen_agent.tracerecords import trace_record
@@ -122,11 +122,8 @@ def _present(entries: list[Entry]) -> list[Entry]:
 
 def _patches(ctx: Context) -> list[Entry]:
     directory = b"sys/kernel/livepatch"
-    try:
-        names = listing(ctx.root, directory, most=_MOST)
-    except OSError:
-        return []  # a kernel without live patches
-    return [
+    names, lacking = listing_or_error(ctx.root, directory, most=_MOST)
+    return lacking + [
         entry
         for name in names
         for entry in read_entries(ctx.root, directory + b"/" + name, _PATCH, name=b"")

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from errno import ENOENT
 from typing import TYPE_CHECKING, Final
 
 from hozen_agent import definitions, files
 from hozen_agent.artifacts.registry import artifact
 from hozen_agent.clock import now
-from hozen_agent.entries import listing, read_entries
+from hozen_agent.entries import listing_or_error, read_entries
 from hozen_agent.items import Attempt
 from hozen_agent.machinerecords import machine_record
-from hozen_agent.sweep import FILE
+from hozen_agent.recorder import outcome_of
+from hozen_agent.sweep import ERROR, FILE
 from hozen_agent.ustar import tar_stream
 from hozen_hashes.jsonl import dump_line
 
@@ -101,10 +103,8 @@ def collect(ctx: Context) -> Iterator[Attempt]:
 
 def _devices(root: int) -> Iterator[Entry]:
     for directory, fields in _DEVICES:
-        try:
-            names = listing(root, directory, most=_MOST)
-        except OSError:
-            continue  # a machine without that bus
+        names, lacking = listing_or_error(root, directory, most=_MOST)
+        yield from lacking
         for name in names:
             yield from _present(read_entries(root, directory + b"/" + name, fields, name=b""))
 
@@ -117,6 +117,16 @@ def _present(entries: list[Entry]) -> Iterator[Entry]:
 def _measurements(ctx: Context) -> Iterator[Attempt]:
     """Yield the logs that a TPM's registers vouch for, where there are any."""
     for path in _MEASURED:
-        for name, kind, data, _ in read_entries(ctx.root, b"", (path,), name=b"", cap=_MEASURED_CAP):  # fmt: skip
+        for name, kind, data, number in read_entries(ctx.root, b"", (path,), name=b"", cap=_MEASURED_CAP):  # fmt: skip
             if kind == FILE and data:
                 yield Attempt(artifact=_NAME, source=b"/" + name, method="read", kind="file", data=(data,))  # fmt: skip
+            elif kind == ERROR and number != ENOENT:
+                outcome, reason = outcome_of(OSError(number, os.strerror(number)))
+                yield Attempt(
+                    artifact=_NAME,
+                    source=b"/" + name,
+                    method="read",
+                    kind="file",
+                    outcome=outcome,
+                    reason=reason,
+                )

@@ -173,7 +173,10 @@ def _usage(pool: ReaderPool) -> dict[bytes, dict[str, object]]:
         if skipped is not None:
             kind = skipped[1].decode(errors="replace")
             usage[point] = {"error": f"not asked: a {kind} mount that was not named"}
-        elif mount.kind not in PSEUDO and mount.device not in asked and len(asked) < _MOST_ASKED:
+        elif mount.kind not in PSEUDO and mount.device not in asked:
+            if len(asked) >= _MOST_ASKED:
+                usage[point] = {"error": f"not asked: more than {_MOST_ASKED} file systems"}
+                continue
             asked.add(mount.device)
             if lost >= _MOST_LOST:
                 usage[point] = {"error": "not asked: others did not answer"}

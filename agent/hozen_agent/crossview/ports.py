@@ -216,7 +216,7 @@ def _bound_now(proc: int, pid: bytes, found: dict[int, Fields]) -> list[int]:
 
 
 def _held_now(ctx: Context) -> Iterator[int]:
-    """Yield the inodes of sockets in the descriptors of all processes and of threads that have their own."""
+    """Yield the inodes of sockets in the descriptors of all processes; not of threads with their own table."""
     for name, _, _ in raw.listing(ctx.proc):
         if name.isdigit():
             ctx.tick()
