@@ -57,7 +57,10 @@ def compare(ctx: Context) -> Part:
     if pool is None or not raw.KNOWN:
         part.not_compared("directories", "there is no reader for it here")
         return part
-    groups = directories(ctx)
+    groups, beyond = directories(ctx)
+    if beyond:
+        part.not_compared("directories of programs", f"{beyond} beyond {MAX_DIRECTORIES}")
+    dropped = 0
     for request in _requests(groups):
         job = Job(pool, DIRECTORIES, b"/", {"directories": request})
         answers, kept = b"", 0
@@ -67,22 +70,32 @@ def compare(ctx: Context) -> Part:
             elif kept + len(data) <= MAX_KEPT:
                 kept += len(data)
                 part.keep(b"%d/getdents64" % len(part.raw), data)
+            else:
+                dropped += len(data)
         for line in answers.splitlines():
             _answered(part, json.loads(line))
         if job.lost:
             part.not_compared("directories", f"the rest of a request: {job.lost}")
+    if dropped:
+        part.fact("raw listings left out", bytes=str(dropped), reason=f"more than {MAX_KEPT} bytes")
     _stacked(ctx, part)
     return part
 
 
-def directories(ctx: Context) -> dict[bytes, set[bytes]]:
-    """Return the directories to compare, each with the names to ask for: programs that run, and a few fixed ones."""
+def directories(ctx: Context) -> tuple[dict[bytes, set[bytes]], int]:
+    """Return the directories to compare, each with the names to ask for: programs that run, and a few fixed ones.
+
+    The number is that of further directories, which are too many.
+    """
+    beyond: set[bytes] = set()
     groups: dict[bytes, set[bytes]] = {path: set() for path in CHOSEN}
     for path in (*NAMED, *_programs(ctx)):
         parent, _, name = path.rpartition(b"/")
         if parent in groups or len(groups) < MAX_DIRECTORIES:
             groups.setdefault(parent or b"/", set()).add(name)
-    return groups
+        else:
+            beyond.add(parent)
+    return groups, len(beyond)
 
 
 def _programs(ctx: Context) -> Iterator[bytes]:
@@ -119,17 +132,25 @@ def _requests(groups: dict[bytes, set[bytes]]) -> Iterator[list[list[object]]]:
     request: list[list[object]] = []
     size = 0
     for path, names in sorted(groups.items()):
-        row: list[object] = [percent_encode(path), [percent_encode(name) for name in sorted(names)]]
-        length = len(json.dumps(row)) + 2
-        if length > MAX_REQUEST:
-            continue
-        if size + length > MAX_REQUEST:
-            yield request
-            request, size = [], 0
-        request.append(row)
-        size += length
+        for row in _rows(percent_encode(path), [percent_encode(name) for name in sorted(names)]):
+            length = len(json.dumps(row)) + 2
+            if request and size + length > MAX_REQUEST:
+                yield request
+                request, size = [], 0
+            request.append(row)
+            size += length
     if request:
         yield request
+
+
+def _rows(path: str, names: list[str]) -> Iterator[list[object]]:
+    """Yield what to ask in one directory, its names in as many rows as the bound of a request needs."""
+    if len(names) > 1 and len(json.dumps([path, names])) + 2 > MAX_REQUEST:
+        half = len(names) // 2
+        yield from _rows(path, names[:half])
+        yield from _rows(path, names[half:])
+    else:
+        yield [path, names]
 
 
 def _answered(part: Part, answer: dict[str, object]) -> None:
@@ -147,6 +168,8 @@ def _answered(part: Part, answer: dict[str, object]) -> None:
         path, "differ" if shown else "agree", started=rfc3339(first), ended=rfc3339(again),
         **{key: answer.get(key) for key in ("filesystem", "entries", "links", "directories", "left_out")},
     )  # fmt: skip
+    if answer.get("beyond"):
+        part.not_compared(f"{path}: listings and links", str(answer["beyond"]))
     for kind, names in shown.items():
         what, seen, not_seen = _TEXT[kind]
         for one in names:

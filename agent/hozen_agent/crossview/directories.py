@@ -120,7 +120,13 @@ def _answer(fd: int, look: Look, found: Found) -> dict[str, object]:
         "directories": look.directories,
         "found": shown,
         "left_out": sum(max(0, len(names) - MAX_NAMED) for names in found.values()),
+        "beyond": "" if _whole(look.entries) else f"{MAX_ENTRIES} entries or more",
     }
+
+
+def _whole(entries: list[tuple[bytes, int, int]]) -> bool:
+    """Return whether the listing came to its end before the bound."""
+    return len(entries) < MAX_ENTRIES
 
 
 def _both(one: Found, two: Found) -> Found:
@@ -137,8 +143,7 @@ def _look(opener: Opener, fd: int, path: bytes, known: list[bytes]) -> Look:
     entries = raw.listing(fd, most=MAX_ENTRIES)
     listed = {name for name, _, _ in entries}
     look = Look(entries, {kind: {} for kind in _KINDS})
-    whole = len(entries) < MAX_ENTRIES
-    if whole:
+    if _whole(entries):
         for kind, names in (("only_readdir", libc - listed), ("only_getdents64", listed - libc)):
             look.found[kind] = {n: {"name": n} for n in map(percent_encode, sorted(names))}
         _unlisted(opener, fd, path, known, look)
