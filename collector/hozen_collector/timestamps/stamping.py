@@ -81,8 +81,10 @@ def _failed(collector: Collector, line: Line, job: jobs.Claim, error: Exception)
 
 def _kept(collector: Collector, job: jobs.Claim, error: Exception) -> str:
     """Keep a refused reply as it came, of the first attempts of a job; say where."""
-    if not isinstance(error, RefusedReplyError) or job.attempts > _KEPT or not error.raw:
+    if not isinstance(error, RefusedReplyError) or not error.raw:
         return ""
+    if job.attempts > _KEPT:
+        return f" (of this job the first {_KEPT} refused replies are kept, not this one)"
     sha256 = hashlib.sha256(error.raw).hexdigest()
     try:
         put(collector, error.raw, sha256)
