@@ -64,3 +64,19 @@ def test_a_key_among_the_jobs_is_withheld(evidence: Evidence) -> None:
     found = evidence.collect("persistence")
     for path in (b"/etc/cron.d/id_rsa", b"/etc/profile.d/x"):
         assert (found[path][0][0].withheld, found[path][0][1]) == ("private_key", b"")
+
+
+def test_settings_of_systemd_are_captured_and_keys_of_its_network_are_left_to_their_family(
+    evidence: Evidence,
+) -> None:
+    kept = [
+        "/etc/systemd/system.conf", "/etc/systemd/logind.conf.d/l.conf", "/etc/systemd/user/u.service",
+        "/etc/systemd/system-generators/g", "/etc/systemd/nspawn/c.nspawn",
+        "/etc/systemd/system/a.service.d/override.conf", "/etc/systemd/user.conf.d/z.conf",
+    ]  # fmt: skip
+    for place in (*kept, "/etc/systemd/network/wg0.netdev"):
+        evidence.write(place, b"PrivateKey=x")
+    found = evidence.collect("persistence")
+    assert {path for path in found if path.startswith(b"/etc/systemd/")} == {
+        p.encode() for p in kept
+    }
