@@ -181,7 +181,7 @@ def test_https_is_spoken_and_a_server_that_never_shakes_hands_is_left(
     with mute(tsa.authority) as one:
         asker = Asker()
         for _ in range(6):
-            with pytest.raises(TryAgainError, match=r"within 0\.2 s"):
+            with pytest.raises(TryAgainError, match=r"within 0\.2 s|handshake operation timed out"):
                 asker.ask(known(one, timeout=0.2, tls=trusting), DIGEST)
             time.sleep(0.05)  # the thread that was left ends by the cut
         assert one.asked == 6
