@@ -330,6 +330,7 @@ def _install_signals(guard: Guard, talk: Talk) -> None:
 
     def on_signal(number: int, _frame: object) -> None:
         if asked:
+            guard.leave()
             os._exit(_ABORTED)  # the partial stays provable; nothing may run any more
         asked.append(number)
         guard.interrupt(f"stopped by {signal.Signals(number).name}")

@@ -165,6 +165,12 @@ class Guard:
         self.obtained["autogroup_nice"] = {"before": self.autogroup.before, "lowered": lowered}
         return []
 
+    def leave(self) -> None:
+        """What was changed of the host's own scheduling is as it was; also on the way out of an abort."""
+        if self.autogroup is not None:
+            self.autogroup.restore()
+            self.autogroup = None
+
     def keep_pace(self, pids: Callable[[], Sequence[int]], tick: Callable[[], None]) -> None:
         """Sleep when more than the share of the processors was used; call it between two pieces of work."""
         if self._pace is not None:

@@ -30,12 +30,36 @@ print(guard.step_back(), guard.obtained["autogroup_nice"])
 """
 
 
-def _in_own_session(program: str) -> str:
+def _in_own_session(program: str, *arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", program],
+        [sys.executable, "-c", program, *arguments],
         capture_output=True, text=True, check=True, timeout=60, start_new_session=True,
     )  # fmt: skip
     return done.stdout
+
+
+_ABORTED = """
+import subprocess, sys
+child = subprocess.run([sys.executable, "-c", sys.argv[1]], stdout=subprocess.PIPE, text=True)
+with open("/proc/self/autogroup") as file:
+    print(child.stdout.strip(), child.returncode, file.read().split()[-1])
+"""
+_TWICE = """
+import os, signal
+from hozen_agent import autogroup, capturing
+from hozen_agent.guard import Guard
+from hozen_config.profile import load_profile
+class Talk:
+    def interrupted(self): pass
+guard = Guard(profile=load_profile("standard")[0], floor=0, free_bytes=lambda: 1 << 60)
+guard.autogroup = autogroup.own()
+guard.step_back()
+with open("/proc/self/autogroup") as file:
+    print(file.read().split()[-1], flush=True)
+capturing._install_signals(guard, Talk())
+os.kill(os.getpid(), signal.SIGINT)
+os.kill(os.getpid(), signal.SIGINT)
+"""
 
 
 needs_autogroups = pytest.mark.skipif(
@@ -61,3 +85,8 @@ def test_a_group_that_cannot_be_written_is_a_problem_that_is_told() -> None:
     ).replace('guard.obtained["autogroup_nice"]', "'autogroup_nice' in guard.obtained")
     assert "could not be lowered" in _in_own_session(program)
     assert _in_own_session(program).strip().endswith("False")
+
+
+@needs_autogroups
+def test_an_abort_by_the_second_signal_puts_the_session_back_too() -> None:
+    assert _in_own_session(_ABORTED, _TWICE).split() == ["19", "130", "0"]

@@ -150,6 +150,16 @@ def test_a_time_beyond_every_calendar_is_shown_as_a_number() -> None:
     assert report.witnesses.cosigned[0].time == str(MAX_TIME)
 
 
+def test_a_witness_key_longer_than_a_path_name_is_bad_data_not_a_failure_to_open_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = tmp_path / f"{BUNDLE}.zip"
+    shutil.copy(DATA / "good.zip", bundle)
+    code = main(["--lang", "en", "verify", str(bundle), "--witness-key", "w" * 5000 + "+1+2"])
+    assert code == 65
+    assert "too long" in capsys.readouterr().err
+
+
 def test_the_command_takes_keys_as_files_and_lines_and_says_what_was_not_run(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -74,7 +75,7 @@ def witness_keys(given: Iterable[str], required: int | None) -> tuple[WitnessKey
 
     found = []
     for one in given:
-        line = one.encode(errors="replace") if "+" in one and not Path(one).is_file() else None
+        line = one.encode(errors="replace") if "+" in one and not os.path.isfile(one) else None  # noqa: PTH113 - a key may be too long for a path
         data = read_file(one, what="witness key") if line is None else line
         found.append(parse_witness_vkey(data.rstrip(b"\r\n")))
     count = len({key.public_bytes for key in found})
