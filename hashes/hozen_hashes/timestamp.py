@@ -111,7 +111,8 @@ def read_token(reply: bytes) -> Token:
                 f"the authority did not grant the time stamp (status {response.status})"
             )
         return _token(response)
-    except (ValueError, TypeError, OverflowError) as error:
+    except (*certificates.PARSE_ERRORS, OverflowError) as error:
+        # KeyError too: a name in the signer's identity is parsed when it is asked for.
         raise FormatError(f"not a time-stamp reply: {str(error)[:200]}") from None
 
 
