@@ -163,7 +163,7 @@ def ended(items: int) -> bytes:
 
 def capture() -> Loot:
     """Run the real writer to its end; the state is taken while epoch 5 is open."""
-    medium, signer = Medium(), new_one_capture("SYNTHETIC")
+    medium, signer = Medium(), new_one_capture("SYNTHETIC", now=WHEN)
     writer = BundleWriter(BUNDLE, sink=medium, sidecar=medium, now=lambda: (SIGNED * 10**9, 7))
     _begin(writer, signer)
     stolen = None

@@ -73,6 +73,8 @@ class Exchange:
         if self._error is not None or self._body is None:
             if isinstance(self._error, TryAgainError):
                 raise self._error
+            if isinstance(self._error, TimeoutError):
+                raise TryAgainError(f"no whole answer within {self._authority.timeout:g} s")
             said = str(self._error)[:200] or type(self._error).__name__
             raise TryAgainError(f"no answer: {said}")
         return self._body, self._kind
