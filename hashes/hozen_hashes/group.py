@@ -30,6 +30,7 @@ SUMMARIES = {
     "inspect": "Show what a bundle holds.",
     "extract": "Write the verified files of a bundle to a directory.",
     "flows": "Show the connections of captured packets.",
+    "diff": "Show what changed on a host between two captures.",
     "salvage": "Prove what an interrupted capture holds.",
     "key": "Make, show, request and import evidence keys.",
     "enroll": "Enrol this computer with a collector.",
