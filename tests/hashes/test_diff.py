@@ -153,6 +153,7 @@ def test_hostile_text_is_inert_in_lines_page_and_document() -> None:
     text = "\n".join([*show.lines(found, Lang.JA, everything=True), *show.notices(found, Lang.EN)])
     assert not set(text) & {"\x1b", "\u202e", "\ud800"}
     html = page(found, Lang.JA, ("match", "match")).decode("utf-8")
+    assert "一致 match" in html
     assert "<script" not in html
     assert not set(html) & {"\x1b", "\u202e"}
     document = json.dumps(show.as_json(found, ("match", "match")))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from hozen_hashes.diff.groups import GROUPS
 from hozen_hashes.diff.show import MARKS, STATES, notices, pick, short, shown
 from hozen_hashes.terminal import Lang, safe_text
+from hozen_hashes.words import Words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ _HEADS: Final = (
 )  # fmt: skip
 _FACTS: Final = (
     (("Bundle", "保全データ"), None, "bundle_id"),
-    (("Integrity", "完全性"), None, "verdict"),
+    (("Integrity", "同一性"), None, "verdict"),
     (("Host", "対象機器"), "host", "hostname"),
     (("Start", "開始"), "clock", "start"),
     (("Profile", "プロファイル"), "profile", "name"),
@@ -59,7 +60,9 @@ def page(comparison: Comparison, lang: Lang, verdicts: tuple[str, str]) -> bytes
         lang: the language of our own words.
         verdicts: the words of both bundles' integrity, as the verifier found it.
     """
-    return "".join(_parts(comparison, lang, verdicts)).encode("utf-8")
+    words = Words(lang)
+    shown = words.both(verdicts[0]), words.both(verdicts[1])
+    return "".join(_parts(comparison, lang, shown)).encode("utf-8")
 
 
 def _parts(comparison: Comparison, lang: Lang, verdicts: tuple[str, str]) -> Iterator[str]:
