@@ -22,7 +22,7 @@ HEADER: Final = "hozen-receipt/1"
 MAX_STATEMENT_BYTES: Final = 4096
 EVENTS: Final = (
     "ingest", "start", "partial", "quarantine", "variant", "custody", "attachment", "verify",
-    "export", "transfer", "hold", "dispose", "enroll", "renew", "revoke", "restore",
+    "export", "transfer", "hold", "dispose", "enroll", "renew", "revoke", "restore", "envelope", "opened",
 )  # fmt: skip
 """The events that receipt-v1 §4 describes; a reader accepts any word of the same form."""
 

@@ -1,0 +1,108 @@
+"""Encrypted bundles with their envelopes, made from a sealed bundle in memory (envelope-v1 §1)."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import subprocess
+import zipfile
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from hozen_hashes import cms
+from hozen_hashes.agekeys import Identity, new_identity
+from hozen_hashes.agewrite import AgeWriter
+from hozen_hashes.cmswrap import envelop, read_certificate
+from hozen_hashes.jsonl import dump_line
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hozen_hashes.identity import Signer
+
+KINDS = {"rsa": ["rsa:2048"], "ec": ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"]}
+
+
+@dataclass(frozen=True, slots=True)
+class Encrypted:
+    """A ciphertext, its envelope by file name, and an age identity that opens it."""
+
+    bundle_id: str
+    seal: str
+    ciphertext: bytes
+    files: dict[str, bytes]
+    identity: Identity
+    facts: dict[str, Any] = field(default_factory=dict)
+    signer: Signer | None = None
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.ciphertext).hexdigest()
+
+    def with_facts(self, signer: Signer | None = None, /, **changed: Any) -> dict[str, bytes]:
+        """Return the files with other facts, signed anew."""
+        facts = {name: value for name, value in (self.facts | changed).items() if value is not None}
+        signer = signer or self.signer
+        assert signer is not None
+        text = dump_line(facts)
+        return {**self.files, "envelope.json": text, "envelope.p7s": _signed(text, signer)}
+
+    def put(self, folder: Path) -> Path:
+        """Write ciphertext and envelope as a capture leaves them; return the container's path."""
+        beside = folder / f"{self.bundle_id}.envelope"
+        beside.mkdir()
+        for name, data in self.files.items():
+            (beside / name).write_bytes(data)
+        path = folder / f"{self.bundle_id}.zip.age"
+        path.write_bytes(self.ciphertext)
+        return path
+
+
+def vendor(folder: Path, kind: str = "rsa", name: str = "vendor") -> Path:
+    """Make `<name>.key` and `<name>.pem` of a self-signed certificate for encryption; return the latter."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", *KINDS[kind], "-nodes", "-keyout", f"{name}.key", "-out",
+         f"{name}.pem", "-days", "30", "-subj", f"/CN={name}"],
+        cwd=folder, check=True, capture_output=True,
+    )  # fmt: skip
+    return folder / f"{name}.pem"
+
+
+def encrypt(
+    bundle_id: str, data: bytes, seal: str, signer: Signer, *certificates: Path
+) -> Encrypted:
+    """Encrypt a sealed bundle to a new age identity and to the holders of the certificates."""
+    identity = new_identity()
+    loaded = [read_certificate(path.read_bytes()) for path in certificates]
+    once = [new_identity() for _ in loaded]
+    recipients = [identity.recipient, *(one.recipient for one in once)]
+    ciphertext = bytearray()
+    writer = AgeWriter(ciphertext.extend, recipients)
+    writer.write(data)
+    writer.close()
+    files, keys = {}, []
+    for number, (key, certificate) in enumerate(zip(once, loaded, strict=True), 1):
+        name = f"key-{number:02d}.p7m"
+        files[name] = envelop(f"{key.secret()}\n".encode(), certificate)
+        words = {"certificate_sha256": "00" * 32, "subject": certificate.subject.rfc4514_string()}
+        digest = hashlib.sha256(files[name]).hexdigest()
+        keys.append({"file": name, "recipient": str(key.recipient), **words, "sha256": digest})
+    facts: dict[str, Any] = {
+        "format": "hozen-envelope/1",
+        "bundle_id": bundle_id,
+        "ciphertext_sha256": hashlib.sha256(ciphertext).hexdigest(),
+        "ciphertext_size": str(len(ciphertext)),
+        "seal": seal,
+        "recipients": [str(one) for one in recipients],
+        **({"keys": keys} if keys else {}),
+    }
+    text = dump_line(facts)
+    with zipfile.ZipFile(io.BytesIO(data)) as container:
+        sealed = container.read(f"{bundle_id}/signatures/agent.p7s")
+    files |= {"envelope.json": text, "envelope.p7s": _signed(text, signer), "agent.p7s": sealed}
+    return Encrypted(bundle_id, seal, bytes(ciphertext), files, identity, facts, signer)
+
+
+def _signed(data: bytes, signer: Signer) -> bytes:
+    return cms.sign_detached(hashlib.sha256(data).digest(), signer, datetime.now(UTC))
