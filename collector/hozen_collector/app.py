@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 
 from hozen_collector import accepting, jobs
-from hozen_collector.http_api import custody, enrol, public
+from hozen_collector.http_api import custody, enrol, public, sealed
 from hozen_collector.http_api.common import blocking
 from hozen_collector.intake import routes as intake
 from hozen_collector.intake import store
@@ -179,7 +179,7 @@ class Workers:
 def make_app(collector: Collector, live: LiveUploads, workers: Workers) -> Starlette:
     """Give the application of the API listener."""
     app = Starlette(
-        routes=[*intake.routes, *enrol.routes, *custody.routes, *public.routes],
+        routes=[*intake.routes, *enrol.routes, *custody.routes, *sealed.routes, *public.routes],
         exception_handlers={HTTPException: _not_found, Exception: _fault},
     )
     app.state.collector = collector

@@ -30,7 +30,8 @@ POINTS: Final = (
 )
 STAMP_POINTS: Final = ("stamp-received", "stamp-archived", "stamp-committed")
 WITNESS_POINTS: Final = ("witness-asked", "cosignature-received", "cosignature-kept")
-_EVERY: Final = (*POINTS, *STAMP_POINTS, *WITNESS_POINTS)
+ENVELOPE_POINTS: Final = ("envelope-archived", "envelope-committed")
+_EVERY: Final = (*POINTS, *STAMP_POINTS, *WITNESS_POINTS, *ENVELOPE_POINTS)
 
 _lock = threading.Lock()
 _armed: dict[str, int] = {}

@@ -13,6 +13,12 @@ from hozen_collector import leaves
 from hozen_collector.index.models import Agent, Container, Custody, Job, Receipt, Upload
 from hozen_collector.intake import store
 from hozen_collector.jobs import FAILED
+from hozen_collector.sealed.showing import (
+    ShownEnvelope,
+    ShownOpening,
+    envelopes_of,
+    openings_of,
+)
 from hozen_collector.timestamps.counting import Timestamps, timestamps
 from hozen_collector.web.words import words_in
 from hozen_collector.witnesses.showing import Witnessed, witnessed
@@ -54,6 +60,8 @@ class Held:
     leaf: int | None
     receipt: bool
     custody_events: int
+    envelopes: list[ShownEnvelope]
+    openings: list[ShownOpening]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +154,19 @@ def _told(held: Held, w: dict[str, str], language: str) -> list[str]:
         f"  {w[held.word]}{vouched}  {w['case']} {held.case}  {held.bundle}",
         f"      {w['seal']} {held.seal or '-'}",
         *(f"      {w['reasons']}: {reason[language]}" for reason in held.reasons[:5]),
+        *(f"      {_envelope(one, w)}" for one in held.envelopes),
+        *(f"      {w['openings']}: {_opening(one)}" for one in held.openings),
     ]
+
+
+def _envelope(one: ShownEnvelope, w: dict[str, str]) -> str:
+    signer = one.signer if one.vouched else f"{one.signer} ({w['not_vouched']})"
+    people = "; ".join(one.subjects[:5])
+    return f"{w['envelope']}: {w['recipients']} {one.recipients}  {people}  {w['signer']} {signer}"
+
+
+def _opening(one: ShownOpening) -> str:
+    return f"{one.signer} {one.certificate[:16]}…  {one.stated_at}  {one.states}"
 
 
 def overview(layout: Layout, index: Index) -> Overview:
@@ -188,6 +208,9 @@ def _held(session: Session, state: str) -> list[Held]:
         .order_by(Container.arrived.desc())
         .limit(MAX_ROWS)
     )
+    rows = session.execute(query).all()
+    containers = [row.sha256 for row, *_ in rows if row.kind == "encrypted"]
+    envelopes, openings = envelopes_of(session, containers), openings_of(session, containers)
     return [
         Held(
             bundle=row.bundle,
@@ -210,8 +233,10 @@ def _held(session: Session, state: str) -> list[Held]:
             leaf=row.leaf,
             receipt=receipt is not None,
             custody_events=events,
+            envelopes=envelopes.get(row.sha256, []),
+            openings=openings.get(row.sha256, []),
         )
-        for row, host, receipt, events in session.execute(query)
+        for row, host, receipt, events in rows
     ]
 
 

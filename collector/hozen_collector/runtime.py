@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hozen_collector import durable, jobs, keys
+from hozen_collector.archive import beside
 from hozen_collector.archive.filesystem import FilesystemArchive
 from hozen_collector.index.engine import Index
 from hozen_collector.intake.store import UploadStore
@@ -74,6 +75,7 @@ def open_collector(root: Path, settings: Settings) -> Collector:
     cosignatures.begin()
     store = UploadStore(index, layout, settings)
     store.sweep_files()
+    beside.sweep(layout.uploads)
     reschedule(index, authorities.ageing)
     jobs.release_all(index, max_attempts=settings.job_attempts)
     return Collector(

@@ -32,6 +32,13 @@ class FilesystemArchive:
             raise InternalError("the archive is asked for something that is no SHA-256")
         return self._root / sha256[:2] / sha256
 
+    def envelope(self, sha256: str, digest: str) -> Path:
+        """Give where an envelope of the container lies or would lie; errors as `path`."""
+        if not _HASH.fullmatch(digest):
+            raise InternalError("the archive is asked for something that is no SHA-256")
+        container = self.path(sha256)
+        return container.with_name(f"{container.name}.envelope") / digest
+
     def put_once(self, source: Path, sha256: str, size: int) -> None:
         """Make the container at `source`, whose bytes were just found to have this hash, part of the archive.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import contextlib
 import functools
 import logging
@@ -14,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from hozen_collector.identity import enrolment
 from hozen_collector.problem import RefusedError, problem
 from hozen_collector.protocol import certificate_of
-from hozen_hashes.errors import DeniedError, HozenError, InternalError
+from hozen_hashes.errors import DeniedError, FormatError, HozenError, InternalError
 from hozen_hashes.jsonl import parse_object
 
 if TYPE_CHECKING:
@@ -90,6 +92,16 @@ async def json_body(request: Request, *, max_bytes: int) -> dict[str, Any]:
     except TimeoutError as error:
         raise RefusedError(408, "the request took too long") from error
     return parse_object(bytes(body), what="the request", max_bytes=max_bytes)
+
+
+def decoded(value: object, name: str) -> bytes:
+    """Give the bytes of a base64 text in a request; raises FormatError, which names it."""
+    if not isinstance(value, str):
+        raise FormatError(f"{name[:16]} is missing")
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise FormatError(f"{name[:16]} is not base64") from error
 
 
 def route(

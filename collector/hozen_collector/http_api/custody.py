@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from starlette.routing import Route
 
@@ -14,6 +12,7 @@ from hozen_collector.access import record_access
 from hozen_collector.http_api.common import (
     blocking,
     collector_of,
+    decoded,
     identity,
     json_body,
     ok,
@@ -84,7 +83,9 @@ async def start(request: Request) -> Response:
     agent = await identity(request)
     body = await json_body(request, max_bytes=MAX_START)
     announced = events.read_start(
-        str(body.get("bundle")), _decoded(body, "segment"), _decoded(body, "signature")
+        str(body.get("bundle")),
+        decoded(body.get("segment"), "segment"),
+        decoded(body.get("signature"), "signature"),
     )
     position, files = await blocking(events.log_start, collector_of(request), agent, announced)
     return ok({"leaf": position, "files": files}, status=201)
@@ -107,22 +108,12 @@ async def custody(request: Request) -> Response:
     note = events.read_custody(
         seal,
         name,
-        _decoded(body, "event"),
-        _decoded(body, "signature"),
-        {digest: _decoded(attachments, digest) for digest in attachments},
+        decoded(body.get("event"), "event"),
+        decoded(body.get("signature"), "signature"),
+        {digest: decoded(data, digest) for digest, data in attachments.items()},
     )
     position, files = await blocking(events.log_custody, collector_of(request), agent, note)
     return ok({"leaf": position, "files": files}, status=201)
-
-
-def _decoded(body: dict[str, Any], name: str) -> bytes:
-    value = body.get(name)
-    if not isinstance(value, str):
-        raise FormatError(f"{name[:16]} is missing")
-    try:
-        return base64.b64decode(value, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise FormatError(f"{name[:16]} is not base64") from error
 
 
 routes = [

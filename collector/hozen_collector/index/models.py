@@ -161,6 +161,47 @@ class Custody(Base):
     leaf: Mapped[int] = mapped_column(ForeignKey("leaf.position"))
 
 
+class Envelope(Base):
+    """An envelope of an archived encrypted container (envelope-v1); its files lie beside it under `digest`.
+
+    `recipients` counts them, `keys` is a JSON list of the subjects that the signer names. `vouched`: the signer's
+    certificate was one of ours.
+    """
+
+    __tablename__ = "envelope"
+    digest: Mapped[str] = mapped_column(primary_key=True)
+    container: Mapped[str] = mapped_column(ForeignKey("container.sha256"), index=True)
+    size: Mapped[int]
+    recipients: Mapped[int]
+    keys: Mapped[str]
+    signer: Mapped[str]
+    signer_name: Mapped[str]
+    vouched: Mapped[bool]
+    agent_id: Mapped[str] = mapped_column(ForeignKey("agent.id"))
+    arrived: Mapped[int]
+    leaf: Mapped[int] = mapped_column(ForeignKey("leaf.position"))
+
+
+class Opening(Base):
+    """What a person states who opened an encrypted container elsewhere (envelope-v1 §4): a claim, never checked here.
+
+    `stated` is the claimed time; `agent_id` is None where an administrator took the statement in.
+    """
+
+    __tablename__ = "opening"
+    signature_sha256: Mapped[str] = mapped_column(primary_key=True)
+    container: Mapped[str] = mapped_column(ForeignKey("container.sha256"), index=True)
+    statement: Mapped[bytes]
+    signature: Mapped[bytes]
+    signer: Mapped[str]
+    signer_name: Mapped[str]
+    states: Mapped[str]
+    stated: Mapped[int]
+    agent_id: Mapped[str | None] = mapped_column(ForeignKey("agent.id"))
+    arrived: Mapped[int]
+    leaf: Mapped[int] = mapped_column(ForeignKey("leaf.position"))
+
+
 class Stamp(Base):
     """A time stamp of an authority (timestamp-v1); its raw reply lies in `stamps/` under `sha256`.
 

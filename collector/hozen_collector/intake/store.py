@@ -54,7 +54,7 @@ class UploadStore:
             FullError: there is not enough room; nothing was written.
         """
         self._check_quota(agent_id, length)
-        self._check_space(length)
+        self.check_space(length, "this container")
         now = now_ns()
         upload = Upload(
             id=secrets.token_hex(16),
@@ -144,6 +144,16 @@ class UploadStore:
             if path.name.removesuffix(".part") not in owned:
                 durable.remove(path)
 
+    def check_space(self, length: int, what: str) -> None:
+        """Return when there is room for `length` bytes above the floor; raises FullError."""
+        with durable.writing("the upload"):
+            free = shutil.disk_usage(self._layout.uploads).free
+        if length + self._settings.free_space_floor > free:
+            raise FullError(
+                f"the collector has no room for {what}",
+                hint="Free space on the collector's disk, then push again; nothing was lost.",
+            )
+
     def _create_file(self, upload_id: str, length: int) -> None:
         path = self.path(upload_id)
         with durable.writing("the upload"):
@@ -176,13 +186,4 @@ class UploadStore:
                 413,
                 "this identity has too many unfinished uploads",
                 hint="Finish or delete one (DELETE), then try again.",
-            )
-
-    def _check_space(self, length: int) -> None:
-        with durable.writing("the upload"):
-            free = shutil.disk_usage(self._layout.uploads).free
-        if length + self._settings.free_space_floor > free:
-            raise FullError(
-                "the collector has no room for this container",
-                hint="Free space on the collector's disk, then push again; nothing was lost.",
             )

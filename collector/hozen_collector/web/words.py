@@ -38,6 +38,12 @@ WORDS: Final[dict[str, dict[str, str]]] = {
     },
     "not_vouched": {"ja": "署名者を保証する者がいません", "en": "signer not vouched for"},
     "custody": {"ja": "取扱履歴", "en": "Handling history"},
+    "envelope": {"ja": "エンベロープ", "en": "Envelope"},
+    "recipients": {"ja": "受信者数(署名者の申告)", "en": "recipients (signer's claim)"},
+    "openings": {
+        "ja": "他所で開封・照合したとの申告(この収集サーバーは開封していません)",
+        "en": "Stated to be opened and verified elsewhere (a person's claim; not opened here)",
+    },
     "variant": {"ja": "同じルート値の別ファイル", "en": "another container of the same seal"},
     "kind": {"ja": "種別", "en": "Kind"},
     "leaves": {"ja": "記録数", "en": "Entries"},
