@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -12,6 +13,9 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hozen_hashes import cms
+from hozen_hashes.age import AgeWriter, new_identity
+from hozen_hashes.envelope.opening import parse_opening
 from hozen_hashes.errors import BadDataError, UsageError
 from hozen_hashes.front import main
 from hozen_hashes.identity import KeyIdentity, write_identity
@@ -122,6 +126,38 @@ def test_a_changed_bundle_or_another_seal_is_not_signed(
     shutil.copy(DATA / "evidence-flipped.zip", bad)
     assert main(["sign", str(bad), *call]) in {1, 2}
     assert not (tmp_path / "bad.proofs").exists()
+
+
+def test_an_opener_states_which_file_was_opened_and_what_was_in_it(
+    bundle: Path, person: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    identity, ciphertext = new_identity(), bytearray()
+    writer = AgeWriter(ciphertext.extend, [identity.recipient])
+    writer.write(bundle.read_bytes())
+    writer.close()
+    secret = tmp_path / "one.zip.age"
+    secret.write_bytes(ciphertext)
+    (tmp_path / "age.txt").write_text(f"{identity.secret()}\n", encoding="ascii")
+    call = ["--as", "opener", "--identity", str(person)]
+    opened = ["--age-identity", str(tmp_path / "age.txt")]
+    assert main(["sign", str(bundle), *call]) == 64  # nothing was opened
+    assert main(["sign", str(secret), *call]) == 64  # nobody can open it
+    for _ in range(2):
+        assert main(["sign", str(secret), *call, *opened]) == 0
+    names = sorted(one.name for one in (tmp_path / "one.proofs").iterdir())
+    assert names == ["opened-01.p7s", "opened-01.txt", "opened-02.p7s", "opened-02.txt"]
+    text = (tmp_path / "one.proofs" / "opened-02.txt").read_bytes()
+    statement = parse_opening(text)
+    assert statement.container_sha256 == hashlib.sha256(ciphertext).hexdigest()
+    assert statement.container_size == len(ciphertext)
+    report = verified(secret, capsys, "--identity", str(tmp_path / "age.txt"))
+    assert (statement.seal, statement.bundle) == (report["seal"], report["bundle_id"])
+    assert step(report, 15)["result"] != "mismatch"  # a verifier passes over it
+    signed = (tmp_path / "one.proofs" / "opened-02.p7s").read_bytes()
+    assert cms.verify_detached(signed, hashlib.sha256(text).digest())
+    secret.write_bytes(ciphertext[:-1] + bytes([ciphertext[-1] ^ 1]))
+    assert main(["sign", str(secret), *call, *opened]) in {1, 2, 65}
+    assert sorted(one.name for one in (tmp_path / "one.proofs").iterdir()) == names
 
 
 @given(

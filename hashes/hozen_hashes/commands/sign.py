@@ -22,21 +22,9 @@ if TYPE_CHECKING:
     from hozen_hashes.verify import VerificationReport
 
 _PATH = click.Path(path_type=Path)
-_LAST_WITNESS: Final = 99
+_LAST: Final = 99
+_STEMS: Final = {"witness": "witness", "opener": "opened"}
 _PEOPLE: Final = 15
-# law §11.3, without the numbers of a report's chapters
-_ATTESTS: Final = {
-    "operator": (
-        "I carried out this work at the times, under the authority and by the method that the bundle states. Except as"
-        " listed in it, I did not alter the acquired records. I know these facts directly. / 私は、保全データに記載の"
-        "日時に、記載の権限に基づき、記載の方法により作業を実施しました。保全データに掲げるものを除き、取得した"
-        "電磁的記録を改変していません。以上は私が直接知る事実です。"
-    ),
-    "witness": (
-        "I was present, and saw this root digest when the work ended. / 私は作業に立ち会い、"
-        "作業終了時に上記のルート値を確認しました。"
-    ),
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +40,11 @@ class _Signing:
 @click.command(epilog=cli.exit_status(0, 1, 2, 64, 65, 73))
 @click.argument("bundle", type=_PATH)
 @click.option(
-    "--as", "role", required=True, type=click.Choice(["operator", "witness"]), help="In which role."
+    "--as",
+    "role",
+    required=True,
+    type=click.Choice(["operator", "witness", "opener"]),
+    help="In which role; an opener states to have opened an encrypted bundle.",
 )
 @click.option(
     "--identity", required=True, metavar="FILE|pkcs11:…",
@@ -93,17 +85,24 @@ def sign(
     """Verify a bundle, then sign a statement about it with a person's key.
 
     The statement names the root digest and the machine seal's signature, so neither can be taken away or swapped
-    unseen. It is kept in <bundle>.proofs/: operator.p7s with statement.txt, or witness-NN.p7s with witness-NN.txt. An
-    existing signature is never replaced. What has changed since the seal is not signed.
+    unseen. It is kept in <bundle>.proofs/: operator.p7s with statement.txt, witness-NN.p7s with witness-NN.txt, or
+    opened-NN.p7s with opened-NN.txt, which names the encrypted file too. An existing signature is never replaced. What
+    has changed since the seal is not signed.
 
     \b
     Examples:
       hozen sign hz-….zip --as operator --identity me.p12
       hozen sign hz-….zip --as witness --identity "pkcs11:token=card;object=me" --seal 5f3a…
+      hozen sign hz-….zip.age --as opener --identity me.p12 --age-identity vendor.age.txt
     """  # noqa: D301 - click's mark
     from hozen_hashes.commands import inputs
+    from hozen_hashes.commands.signtext import ATTESTS
     from hozen_hashes.signers import open_signer
 
+    if role == "opener" and not _is_encrypted(bundle):
+        raise UsageError(
+            f"{bundle.name} is not encrypted", hint="An opener signs about hz-….zip.age."
+        )
     report = _verified(
         bundle, inputs.seal(seal), inputs.roots(root_files), inputs.age_identities(age_files)
     )
@@ -111,7 +110,7 @@ def sign(
         identity,
         lambda what: cli.read_passphrase(passphrase_file, prompt=f"{what} of the identity"),
     )
-    text = _ATTESTS[role] if attests is None else attests
+    text = ATTESTS[role] if attests is None else attests
     wanted = _Signing(bundle=bundle, role=role, attests=text, signer=signer)
     names = _keep(wanted, report)
     who = signer.certificate.subject.rfc4514_string()
@@ -164,8 +163,8 @@ def _keep(wanted: _Signing, report: VerificationReport) -> tuple[Path, Path]:
     from datetime import UTC, datetime
 
     from hozen_hashes import cms
+    from hozen_hashes.commands.signtext import text_of
     from hozen_hashes.newfile import check_absent, replace, write_new
-    from hozen_hashes.personstatement import PersonStatement
     from hozen_hashes.proofs import proofs_directory
 
     folder = proofs_directory(wanted.bundle)
@@ -173,14 +172,7 @@ def _keep(wanted: _Signing, report: VerificationReport) -> tuple[Path, Path]:
     text_path, p7s_path = _free(folder, wanted.role)
     check_absent(p7s_path)
     now = time.time_ns()
-    statement = PersonStatement(
-        bundle=str(report.bundle_id),
-        seal=str(report.seal),
-        signature=_machine_signature(report),
-        role=wanted.role,
-        attests=wanted.attests,
-        time=now,
-    ).encode()
+    statement = text_of(wanted.role, wanted.bundle, report, words=wanted.attests, now=now)
     signed = cms.sign_detached(
         sha256(statement).digest(), wanted.signer, datetime.fromtimestamp(now // 10**9, UTC)
     )
@@ -189,17 +181,15 @@ def _keep(wanted: _Signing, report: VerificationReport) -> tuple[Path, Path]:
     return text_path, p7s_path
 
 
-def _machine_signature(report: VerificationReport) -> str:
-    if report.signature_sha256 is None:
-        raise NotVerifiableError("the bundle has no machine seal; nothing was signed")
-    return report.signature_sha256
+def _is_encrypted(bundle: Path) -> bool:
+    return bundle.suffix == ".age" or Path(bundle.stem).suffix == ".age"
 
 
 def _free(folder: Path, role: str) -> tuple[Path, Path]:
     if role == "operator":
         return folder / "statement.txt", folder / "operator.p7s"
-    for number in range(1, _LAST_WITNESS + 1):
-        stem = f"witness-{number:02d}"
+    for number in range(1, _LAST + 1):
+        stem = f"{_STEMS[role]}-{number:02d}"
         if not (folder / f"{stem}.p7s").exists():
             return folder / f"{stem}.txt", folder / f"{stem}.p7s"
-    raise UsageError(f"{folder} already holds {_LAST_WITNESS} witnesses")
+    raise UsageError(f"{folder} already holds {_LAST} signatures of this kind")
