@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import http.client
 import json
-import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography import x509
-from envelopes import Encrypted, encrypt, vendor
+from envelopes import Encrypted, body_of, claim, encrypt, pushed, send, signed, stated, vendor
 
 from hozen_collector import faults
 from hozen_collector.index.engine import Index
@@ -22,7 +20,6 @@ from hozen_collector.overview import overview
 from hozen_collector.sealed import openings
 from hozen_collector.sealed.envelopes import MAX_FROM_ONE
 from hozen_hashes import cms
-from hozen_hashes.envelope.opening import OpeningStatement
 from hozen_hashes.envelope.reading import digest_of
 from hozen_hashes.identity import new_one_capture
 from hozen_hashes.note import parse_vkey
@@ -34,35 +31,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.needs("openssl")
 
 
-def b64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
-
-
-def body_of(files: dict[str, bytes], declared: str = "") -> dict[str, Any]:
-    encoded = {name: b64(data) for name, data in files.items()}
-    return {"sha256": declared or digest_of(files), "files": encoded}
-
-
-def send(client: Any, made: Encrypted, files: dict[str, bytes] | None = None, **words: str) -> Any:
-    path = f"/api/v1/containers/{words.pop('container', made.sha256)}/envelope"
-    return client.post_json(path, body_of(made.files if files is None else files, **words))
-
-
 @pytest.fixture(scope="module")
 def people(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("people")
     return vendor(folder, "rsa", "first"), vendor(folder, "ec", "second")
-
-
-def pushed(client: Any, tools: Any, *certificates: Path, signer: Any = None) -> Encrypted:
-    """Push the ciphertext of a new encrypted bundle."""
-    bundle = tools.make_bundle(signer or client.signer)
-    made = encrypt(
-        bundle.bundle_id, bundle.data, bundle.seal, signer or client.signer, *certificates
-    )
-    secret = tools.Bundle(made.bundle_id, made.ciphertext, made.seal, kind="encrypted")
-    assert client.push(secret)["state"] == "accepted"
-    return made
 
 
 def events(running: Any, tools: Any, bundle: str) -> list[Any]:
@@ -253,25 +225,6 @@ def test_an_envelope_that_was_altered_in_the_archive_is_told(
 
 
 # -- opened elsewhere -------------------------------------------------------------------------------------------------
-
-
-def stated(made: Encrypted, **changed: Any) -> OpeningStatement:
-    signature = hashlib.sha256(made.files["agent.p7s"]).hexdigest()
-    whole = OpeningStatement(
-        bundle=made.bundle_id, container_sha256=made.sha256, container_size=len(made.ciphertext), seal=made.seal,
-        signature=signature, states="Opened and verified. <b>/ 開封", time=time.time_ns(),
-    )  # fmt: skip
-    return replace(whole, **changed)
-
-
-def signed(statement: OpeningStatement, signer: Any) -> tuple[bytes, bytes]:
-    text = statement.encode()
-    return text, cms.sign_detached(hashlib.sha256(text).digest(), signer, datetime.now(UTC))
-
-
-def claim(client: Any, made: Encrypted, text: bytes, signature: bytes) -> Any:
-    body = {"statement": b64(text), "signature": b64(signature)}
-    return client.post_json(f"/api/v1/containers/{made.sha256}/opened", body)
 
 
 def test_a_person_s_claim_to_have_opened_a_bundle_is_logged_as_a_claim(

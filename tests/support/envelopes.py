@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
 import subprocess
+import time
 import zipfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,8 @@ from hozen_hashes import cms
 from hozen_hashes.agekeys import Identity, new_identity
 from hozen_hashes.agewrite import AgeWriter
 from hozen_hashes.cmswrap import envelop, read_certificate
+from hozen_hashes.envelope.opening import OpeningStatement
+from hozen_hashes.envelope.reading import digest_of
 from hozen_hashes.jsonl import dump_line
 
 if TYPE_CHECKING:
@@ -106,3 +110,50 @@ def encrypt(
 
 def _signed(data: bytes, signer: Signer) -> bytes:
     return cms.sign_detached(hashlib.sha256(data).digest(), signer, datetime.now(UTC))
+
+
+# -- at a collector, with the client of tests/collector/conftest.py ----------------------------------------------------
+
+
+def b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def body_of(files: dict[str, bytes], declared: str = "") -> dict[str, Any]:
+    encoded = {name: b64(data) for name, data in files.items()}
+    return {"sha256": declared or digest_of(files), "files": encoded}
+
+
+def send(client: Any, made: Encrypted, files: dict[str, bytes] | None = None, **words: str) -> Any:
+    path = f"/api/v1/containers/{words.pop('container', made.sha256)}/envelope"
+    return client.post_json(path, body_of(made.files if files is None else files, **words))
+
+
+def pushed(client: Any, tools: Any, *certificates: Path, signer: Any = None) -> Encrypted:
+    """Push the ciphertext of a new encrypted bundle."""
+    bundle = tools.make_bundle(signer or client.signer)
+    made = encrypt(
+        bundle.bundle_id, bundle.data, bundle.seal, signer or client.signer, *certificates
+    )
+    secret = tools.Bundle(made.bundle_id, made.ciphertext, made.seal, kind="encrypted")
+    assert client.push(secret)["state"] == "accepted"
+    return made
+
+
+def stated(made: Encrypted, **changed: Any) -> OpeningStatement:
+    signature = hashlib.sha256(made.files["agent.p7s"]).hexdigest()
+    whole = OpeningStatement(
+        bundle=made.bundle_id, container_sha256=made.sha256, container_size=len(made.ciphertext), seal=made.seal,
+        signature=signature, states="Opened and verified. <b>/ 開封", time=time.time_ns(),
+    )  # fmt: skip
+    return replace(whole, **changed)
+
+
+def signed(statement: OpeningStatement, signer: Any) -> tuple[bytes, bytes]:
+    text = statement.encode()
+    return text, cms.sign_detached(hashlib.sha256(text).digest(), signer, datetime.now(UTC))
+
+
+def claim(client: Any, made: Encrypted, text: bytes, signature: bytes) -> Any:
+    body = {"statement": b64(text), "signature": b64(signature)}
+    return client.post_json(f"/api/v1/containers/{made.sha256}/opened", body)

@@ -103,3 +103,36 @@ def status(directory: Path, as_json: bool) -> None:
     from hozen_collector.commands import work
 
     work.status(directory, as_json=as_json)
+
+
+@collector.command(epilog=exit_status(0, 1, 64, 73))
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.argument("key")
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path), help="New or empty directory."
+)
+@json_option
+def export(directory: Path, key: str, out: Path, as_json: bool) -> None:
+    """Write the collector's copy of a bundle, with its envelope and receipt, into an empty directory.
+
+    KEY is the container's SHA-256, the seal or the bundle id. Every byte is compared with its hash. The access log and
+    the transparency log say that the copy was given out.
+    """
+    from hozen_collector.commands import copywork
+
+    copywork.export(directory, key, out=out, as_json=as_json)
+
+
+@collector.command(epilog=exit_status(0, 64, 65, 73))
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.argument("statement", type=click.Path(path_type=Path))
+@json_option
+def opened(directory: Path, statement: Path, as_json: bool) -> None:
+    """Log that somebody states to have opened and verified an encrypted bundle elsewhere.
+
+    STATEMENT is opened-NN.txt with its .p7s beside it, as `hozen sign --as opener` writes them. Signature, container
+    and seal are checked. It is logged and shown as a claim of the person who signed; the collector opens nothing.
+    """
+    from hozen_collector.commands import copywork
+
+    copywork.opened(directory, statement, as_json=as_json)
