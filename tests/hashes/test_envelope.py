@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import subprocess
 import zipfile
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from hozen_hashes import cms
 from hozen_hashes.agekeys import new_identity
 from hozen_hashes.envelope.enveloped import check_enveloped
+from hozen_hashes.envelope.files import read_folder, read_openings
 from hozen_hashes.envelope.opening import MAX_BYTES, OpeningStatement, parse_opening
 from hozen_hashes.envelope.reading import digest_of, read_envelope
 from hozen_hashes.errors import (
@@ -25,6 +27,7 @@ from hozen_hashes.errors import (
     FormatError,
     LimitError,
     MismatchError,
+    NotVerifiableError,
     SignatureError,
     UsageError,
 )
@@ -223,6 +226,43 @@ def test_an_envelope_that_is_not_whole_is_refused_for_its_reason(
 ) -> None:
     with pytest.raises(kind, match=words):
         read_envelope(change(made))
+
+
+def test_only_plain_files_with_the_names_of_an_envelope_are_read(
+    made: Encrypted, tmp_path: Path
+) -> None:
+    folder = made.put(tmp_path).parent / f"{ID}.envelope"
+    (folder / "Thumbs.db").write_bytes(b"a file manager was here")
+    assert read_folder(folder) == made.files
+    assert read_folder(tmp_path / "absent") is None
+    assert read_folder(tmp_path / f"{ID}.zip.age") is None
+    key = folder / "key-01.p7m"
+    key.unlink()
+    key.symlink_to(folder / "agent.p7s")
+    with pytest.raises(NotVerifiableError):
+        read_folder(folder)
+    key.unlink()
+    os.mkfifo(key)
+    with pytest.raises(NotVerifiableError, match="no plain file"):
+        read_folder(folder)
+    key.unlink()
+    key.write_bytes(bytes((1 << 20) + 1))
+    with pytest.raises(LimitError):
+        read_folder(folder)
+
+
+def test_opening_statements_are_read_with_their_signatures(tmp_path: Path) -> None:
+    assert read_openings(tmp_path / "absent") == {}
+    for name in (
+        "opened-01.txt",
+        "opened-01.p7s",
+        "opened-02.txt",
+        "opened-00.txt",
+        "opened-00.p7s",
+        "x",
+    ):
+        (tmp_path / name).write_bytes(name.encode())
+    assert read_openings(tmp_path) == {"opened-01": (b"opened-01.txt", b"opened-01.p7s")}
 
 
 # -- the opening statement --------------------------------------------------------------------------------------------

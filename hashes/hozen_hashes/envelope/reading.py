@@ -77,10 +77,15 @@ class Envelope:
     size: int
 
 
-def digest_of(files: Mapping[str, bytes]) -> str:
-    """Return the digest of an envelope: SHA-256 of what `sha256sum` prints for its files (envelope-v1 §2)."""
+def listing_of(files: Mapping[str, bytes]) -> bytes:
+    """Return what `sha256sum` prints for the files, in the order of their names (envelope-v1 §2)."""
     lines = (f"{hashlib.sha256(files[name]).hexdigest()}  {name}\n" for name in sorted(files))
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return "".join(lines).encode()
+
+
+def digest_of(files: Mapping[str, bytes]) -> str:
+    """Return the digest of an envelope: the SHA-256 of `listing_of` its files."""
+    return hashlib.sha256(listing_of(files)).hexdigest()
 
 
 def check_names(files: Mapping[str, bytes]) -> None:
