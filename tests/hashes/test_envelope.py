@@ -142,6 +142,39 @@ def test_foreign_bytes_are_refused_in_one_way(data: Any) -> None:
         check_enveloped(junk)
 
 
+@given(st.data())
+def test_a_changed_bit_is_refused_and_changes_the_digest(made: Encrypted, data: Any) -> None:
+    name = data.draw(st.sampled_from(sorted(made.files)))
+    whole = bytearray(made.files[name])
+    at = data.draw(st.integers(0, len(whole) - 1))
+    whole[at] ^= 1 << data.draw(st.integers(0, 7))
+    changed = made.files | {name: bytes(whole)}
+    assert digest_of(changed) != digest_of(made.files)
+    with pytest.raises((BadDataError, MismatchError)):
+        read_envelope(changed)
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=5,
+)  # fmt: skip
+
+
+@given(st.data())
+def test_any_facts_are_an_envelope_or_refused(made: Encrypted, data: Any) -> None:
+    name = data.draw(st.sampled_from(sorted(made.facts)))
+    value = data.draw(_JSON.filter(lambda value: value != made.facts[name]))
+    if data.draw(st.booleans()):
+        value = [made.facts["keys"][0] | {data.draw(st.sampled_from(["file", "subject"])): value}]
+    try:
+        envelope = read_envelope(made.with_facts(**{name: value}))
+    except (BadDataError, MismatchError):
+        return
+    assert name == "keys"
+    assert {one.file for one in envelope.keys} <= set(made.files)
+
+
 def _without(name: str) -> Callable[[Encrypted], dict[str, bytes]]:
     return lambda made: {key: data for key, data in made.files.items() if key != name}
 
