@@ -56,6 +56,9 @@ class _Tee:
     def is_ours(self) -> bool:
         return self._inner.is_ours()
 
+    def ciphertext_sha256(self) -> str | None:
+        return self._inner.ciphertext_sha256()
+
     def members(self) -> Iterator[Member]:
         for member in self._inner.members():
             self.bundle_id = self._inner.bundle_id

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from hozen_hashes import names, volumes, zipread
 from hozen_hashes.age import AgeReader
+from hozen_hashes.digest import Digest
 from hozen_hashes.errors import FormatError, UsageError
 from hozen_hashes.openeddir import DirectoryBundle
 
@@ -60,6 +61,9 @@ class OpenBundle(Protocol):
     def is_ours(self) -> bool:
         """Return whether the bytes look like a bundle at all, damaged or not."""
 
+    def ciphertext_sha256(self) -> str | None:
+        """Return the SHA-256 of the encrypted file when all of it was read; None for any other form."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Member:
@@ -85,6 +89,10 @@ class _Top:
         if bundle_id != self.bundle_id:
             raise FormatError("the container has more than one top directory")
         return path
+
+    def ciphertext_sha256(self) -> str | None:
+        """Return None: the container is not encrypted."""
+        return None
 
 
 class ZipBundle(_Top):
@@ -150,6 +158,24 @@ class PipeBundle(_Top):
         return self.bundle_id is not None
 
 
+class EncryptedBundle(PipeBundle):
+    """A container that is decrypted while it is read, and hashed as it lies there."""
+
+    def __init__(self, file: BinaryIO, identities: Sequence[Identity]) -> None:
+        self._file = file
+        self._digest = Digest()
+        super().__init__(AgeReader(self._counted, identities).read, form="encrypted")
+
+    def ciphertext_sha256(self) -> str | None:
+        """Return the hash of the ciphertext when nothing of it is left to read."""
+        return None if self._counted(1) else self._digest.hexdigest()
+
+    def _counted(self, size: int) -> bytes:
+        data = self._file.read(size)
+        self._digest.update(data)
+        return data
+
+
 @contextmanager
 def open_bundle(
     source: str, *, stdin: BinaryIO | None = None, identities: Sequence[Identity] = ()
@@ -182,7 +208,7 @@ def open_bundle(
                     hint="give the recipient's key with --identity FILE",
                 )
             encrypted = stack.enter_context(volumes.open_container(path))
-            yield PipeBundle(AgeReader(encrypted.read, identities).read, form="encrypted")
+            yield EncryptedBundle(encrypted, identities)
             return
         file = stack.enter_context(volumes.open_container(path))
         single = path.suffix == ".zip" and path.is_file()

@@ -75,6 +75,10 @@ class DirectoryBundle:
             except FormatError:
                 self.odd.append((relative, "is not a name of a bundle"))
 
+    def ciphertext_sha256(self) -> str | None:
+        """Return None: a directory is not encrypted."""
+        return None
+
     def is_ours(self) -> bool:
         """Return whether there is a bag declaration or a sealed text."""
         return any((self.top / one).is_file() for one in ("bagit.txt", "tagmanifest-sha256.txt"))

@@ -259,6 +259,9 @@ class Refusing:
     def is_ours(self) -> bool:
         return True
 
+    def ciphertext_sha256(self) -> str | None:
+        return None
+
     def members(self) -> Iterator[Member]:
         for member in self._inner.members():
             yield Refused(member.path) if member.path == self._path else member

@@ -14,14 +14,16 @@ import pytest
 from cryptography import x509
 
 from hozen_hashes import cms, merkle, receipt
+from hozen_hashes.age import AgeWriter, new_identity
 from hozen_hashes.certificates import load_certificates
 from hozen_hashes.checkpoint import Checkpoint, sign_checkpoint
+from hozen_hashes.errors import FormatError
 from hozen_hashes.front import main
 from hozen_hashes.identity import KeyIdentity, new_one_capture
 from hozen_hashes.jsonl import dump_line
 from hozen_hashes.names import parse_rfc3339
 from hozen_hashes.note import SigningKey
-from hozen_hashes.opened import ZipBundle
+from hozen_hashes.opened import EncryptedBundle, ZipBundle
 from hozen_hashes.personstatement import PersonStatement
 from hozen_hashes.receipt import Statement, receipt_uri
 from hozen_hashes.tlogproof import TlogProof
@@ -118,6 +120,32 @@ def test_a_receipt_that_nobody_from_outside_vouches_for_anchors_nothing(receipt_
 def test_a_receipt_vouched_for_by_a_root_counts_too(receipt_of: Any, root: Any) -> None:
     report = check(ALONE, receipt=receipt_of(ALONE), roots=(root.certificate,))
     assert (report.word, report.origin_by) == (Word.MATCH, "receipt")
+
+
+def test_the_receipt_of_an_unopened_ciphertext_vouches_for_what_it_opens_to(
+    receipt_of: Any,
+) -> None:
+    identity, ciphertext = new_identity(), bytearray()
+    writer = AgeWriter(ciphertext.extend, [identity.recipient])
+    writer.write(ALONE)
+    writer.close()
+
+    def judged(data: bytearray, **changed: Any) -> VerificationReport:
+        container = sha256(ciphertext).hexdigest()
+        words = {"signature_sha256": None, "seal_state": "claimed", "verified": "sealed-unopened"}
+        given = receipt_of(ALONE, **words, **({"container_sha256": container} | changed))
+        anchors = Anchors(receipt=given, log_keys=(KEY.verifier,))
+        return verify(EncryptedBundle(io.BytesIO(data), [identity]), anchors=anchors, at=THEN)
+
+    report = judged(ciphertext)
+    assert (report.word, report.origin_by) == (Word.MATCH, "receipt")
+    assert (report.time, report.not_after) == (Word.MATCH, ARRIVED)
+    # The same seal in another ciphertext, and a claim of another seal: as before, and told.
+    assert judged(ciphertext, container_sha256="11" * 32).word is Word.NOT_VERIFIABLE
+    assert judged(ciphertext, seal="11" * 32).word is Word.MISMATCH
+    for changed in (ciphertext[:-1], ciphertext + b"0"):
+        with pytest.raises(FormatError):
+            judged(changed)
 
 
 def test_an_expired_certificate_is_judged_for_the_time_that_the_receipt_fixes(

@@ -66,10 +66,12 @@ class Reading:
         kept: bytes of the small files by path.
         hashes: SHA-256 (hexadecimal) of the tag files the steps ask for, by path.
         malformed: what is wrong with the form of a manifest, record file or kept file, by path.
+        ciphertext: SHA-256 of the encrypted file that was opened and read to its end; None for any other form.
     """
 
     def __init__(self) -> None:
         self.bundle_id: str | None = None
+        self.ciphertext: str | None = None
         self.container: list[str] = []
         self.limited: list[str] = []
         self.odd: list[tuple[str, str]] = []
@@ -104,6 +106,7 @@ class Reading:
         except NotVerifiableError as error:
             self.limited.append(str(error))
         self.bundle_id = bundle.bundle_id or self._stated_id()
+        self.ciphertext = bundle.ciphertext_sha256() if self.complete else None
         self.odd = list(bundle.odd)
         if self.members == 0 and not bundle.is_ours():
             reason = (self.container + self.limited or ["it is empty"])[0]

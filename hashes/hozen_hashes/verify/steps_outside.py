@@ -54,7 +54,7 @@ def receipt(reading: Reading, anchors: Anchors, at: datetime) -> Receipted:
         verified = verify_receipt(
             anchors.receipt,
             seal=reading.hashes.get(SEALED),
-            container=None,
+            container=reading.ciphertext,
             signature=None if p7s is None else sha256(p7s).hexdigest(),
             at=at,
             roots=anchors.roots,
@@ -71,9 +71,9 @@ def receipt(reading: Reading, anchors: Anchors, at: datetime) -> Receipted:
 
 def _judged(verified: VerifiedReceipt) -> Receipted:
     said = verified.statement
-    about_this = all(
-        verified.part(name).state is PartState.MATCH for name in ("statement", "agent signature")
-    )
+    known = {part.name for part in verified.parts if part.state is PartState.MATCH}
+    # The hash of the ciphertext fixes what is in it, the signature too; a collector without a key names no other.
+    about_this = "statement" in known and not known.isdisjoint(("agent signature", "container"))
     signed = verified.signed if about_this else None
     if not about_this or verified.anchor is None:
         key = "receipt-unanchored" if verified.anchor is None else "receipt-other"
