@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from authority import new_authority
 from authority import run as tool
+from envelopes import pushed, send
 from tsaserver import serving
 
 from hozen_collector import faults
@@ -109,6 +110,52 @@ def test_a_bundle_is_stamped_beside_its_receipt_and_stock_tools_agree(
     said = {parse_statement(text).container_sha256 for (text,) in logged}
     assert said >= {hashlib.sha256(data).hexdigest() for data in stamps.values()}
     assert client.receipt(bundle.sha256) == receipt
+    assert running.stop() == 0
+
+
+def test_the_seal_of_an_encrypted_bundle_is_stamped_when_its_envelope_has_come(
+    tsa: Behaviour, empty_collector: Path, serve: Any, tools: Any, tmp_path: Path
+) -> None:
+    config = settings(tmp_path / "c.yaml", ("one", tsa), every="3650d")
+    running = serve(empty_collector, config=config)
+    client = tools.enrol(empty_collector, running.port)
+    made = pushed(client, tools)
+    assert (
+        proofs(client, made.sha256, until=0)["waiting"] == 0
+    )  # the collector has not seen the signature
+    assert send(client, made).status == 201
+    found = proofs(client, made.sha256, until=2)  # the first checkpoint is one of them
+    assert {one["over"] for one in found["stamps"]} == {
+        "signatures/agent.p7s",
+        "receipt/checkpoint",
+    }
+    [name] = [one["file"] for one in found["stamps"] if one["over"] == "signatures/agent.p7s"]
+    stamp = tools.decoded(found["files"])[name]
+    (tmp_path / "data").write_bytes(made.files["agent.p7s"])
+    (tmp_path / "reply").write_bytes(stamp)
+    files_of = ("-data", "data", "-in", "reply", "-CAfile", str(tsa.authority.root))
+    tool(tmp_path, "openssl", "ts", "-verify", *files_of)
+    assert running.stop() == 0
+
+
+def test_a_stamp_that_an_envelope_makes_visible_changes_no_name(
+    tsa: Behaviour, empty_collector: Path, serve: Any, tools: Any, tmp_path: Path
+) -> None:
+    config = settings(tmp_path / "c.yaml", ("one", tsa))
+    running = serve(empty_collector, config=config)
+    client = tools.enrol(empty_collector, running.port)
+    bundle = tools.make_bundle(client.signer)
+    assert client.push(bundle)["state"] == "accepted"
+    proofs(
+        client, bundle.sha256, until=2
+    )  # the same machine seal is stamped before its ciphertext comes
+    made = pushed(client, tools, of=bundle)
+    before = proofs(client, made.sha256, until=1)["stamps"]
+    assert [one["over"] for one in before] == ["receipt/checkpoint"]
+    assert send(client, made).status == 201
+    after = proofs(client, made.sha256, until=2)["stamps"]
+    assert [one["over"] for one in after] == ["receipt/checkpoint", "signatures/agent.p7s"]
+    assert after[0] == before[0]
     assert running.stop() == 0
 
 

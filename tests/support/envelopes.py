@@ -129,9 +129,11 @@ def send(client: Any, made: Encrypted, files: dict[str, bytes] | None = None, **
     return client.post_json(path, body_of(made.files if files is None else files, **words))
 
 
-def pushed(client: Any, tools: Any, *certificates: Path, signer: Any = None) -> Encrypted:
-    """Push the ciphertext of a new encrypted bundle."""
-    bundle = tools.make_bundle(signer or client.signer)
+def pushed(
+    client: Any, tools: Any, *certificates: Path, signer: Any = None, of: Any = None
+) -> Encrypted:
+    """Push the ciphertext of an encrypted bundle: a new one, or `of`."""
+    bundle = of or tools.make_bundle(signer or client.signer)
     made = encrypt(
         bundle.bundle_id, bundle.data, bundle.seal, signer or client.signer, *certificates
     )

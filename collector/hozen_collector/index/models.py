@@ -164,13 +164,14 @@ class Custody(Base):
 class Envelope(Base):
     """An envelope of an archived encrypted container (envelope-v1); its files lie beside it under `digest`.
 
-    `recipients` counts them, `keys` is a JSON list of the subjects that the signer names. `vouched`: the signer's
-    certificate was one of ours.
+    `seal_signature` is the SHA-256 of its `agent.p7s`. `recipients` counts them, `keys` is a JSON list of the subjects
+    that the signer names. `vouched`: the signer's certificate was one of ours.
     """
 
     __tablename__ = "envelope"
     digest: Mapped[str] = mapped_column(primary_key=True)
     container: Mapped[str] = mapped_column(ForeignKey("container.sha256"), index=True)
+    seal_signature: Mapped[str]
     size: Mapped[int]
     recipients: Mapped[int]
     keys: Mapped[str]

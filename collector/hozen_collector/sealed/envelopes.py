@@ -15,8 +15,9 @@ from hozen_collector.identity import enrolment
 from hozen_collector.index.models import Envelope
 from hozen_collector.problem import RefusedError
 from hozen_collector.sealed.held import check_same, conflict, held
+from hozen_collector.timestamps import tasks
 from hozen_hashes.digest import sha256_hex
-from hozen_hashes.envelope.reading import SIGNATURE, check_names, digest_of, read_envelope
+from hozen_hashes.envelope.reading import SEAL, SIGNATURE, check_names, digest_of, read_envelope
 from hozen_hashes.errors import MismatchError
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def _check_fits(session: Session, agent: str, envelope: Read, container: Contain
 def _log(
     session: Session, collector: Collector, agent: str, envelope: Read, files: Mapping[str, bytes]
 ) -> int:
-    """Write row and leaf; give the leaf's position."""
+    """Write row and leaf, and promise the stamps of the machine seal that came with it; give the leaf's position."""
     container = held(session, envelope.ciphertext_sha256)
     certificate, now = envelope.signed.certificate, now_ns()
     event = leaves.Event(
@@ -121,10 +122,14 @@ def _log(
         arrived_at=now,
     )
     position = leaves.append(session, collector.keys.log_key, event)
+    sealed = sha256_hex(files[SEAL])
+    about = {"bundle": container.bundle, "case": container.case_id, "seal": container.seal}
+    tasks.promise_seal(session, collector, sealed, **about)
     session.add(
         Envelope(
             digest=envelope.digest,
             container=container.sha256,
+            seal_signature=sealed,
             size=envelope.size,
             recipients=len(envelope.recipients),
             keys=json.dumps([one.subject for one in envelope.keys]),

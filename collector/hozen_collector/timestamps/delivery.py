@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import func, or_, select
 
 from hozen_collector import durable
-from hozen_collector.index.models import Container, Job, Leaf, Stamp
+from hozen_collector.index.models import Container, Envelope, Job, Leaf, Stamp
 from hozen_collector.jobs import READY
 from hozen_collector.timestamps.tasks import CHECKPOINT, SEAL, TASKS
 from hozen_hashes.checkpoint import read_checkpoint
@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
     from hozen_collector.runtime import Collector
+    from hozen_hashes.statement import Statement
 
 FORMAT: Final = "hozen-proofs/1"
 MAX_STAMPS: Final = 256
 MAX_BYTES: Final = 4 << 20
+MAX_ENVELOPES: Final = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,12 +75,12 @@ def proofs_of(collector: Collector, key: str) -> Proofs | None:
             return None
         arrived, position, text = found
         stated = parse_statement(text)
-        signature = stated.signature_sha256 or ""
+        signatures = _signatures(session, stated)
         covering = _covering(session, position)
-        rows = _stamps(session, signature, covering.target if covering is not None else "")
-        waiting = _waiting(session, signature)
+        rows = _stamps(session, signatures | ({covering.target: 0} if covering is not None else {}))
+        waiting = sum(_waiting(session, one) for one in signatures)
     files = _beside(collector, position, covering)
-    names: dict[str, str] = {signature: "signatures/agent.p7s"} if signature else {}
+    names: dict[str, str] = dict.fromkeys(signatures, "signatures/agent.p7s")
     names |= {covering.target: "receipt/checkpoint"} if covering is not None else {}
     timed, total = [], 0
     for number, row in enumerate(rows, 1):
@@ -118,15 +120,29 @@ def _covering(session: Session, position: int) -> Stamp | None:
     return session.scalar(query.order_by(Stamp.id).limit(1))
 
 
-def _stamps(session: Session, signature: str, checkpoint: str) -> list[Stamp]:
-    subjects = [one for one in (signature, checkpoint) if one]
-    query = select(Stamp).where(Stamp.subject.in_(subjects))
-    return list(session.scalars(query.order_by(Stamp.id).limit(MAX_STAMPS)))
+def _signatures(session: Session, stated: Statement) -> dict[str, int]:
+    """Give the machine seals with the leaf since which they are known here.
+
+    The receipt names the one of an opened container; envelopes bring those of an unopened one.
+    """
+    if stated.signature_sha256 is not None:
+        return {stated.signature_sha256: 0}
+    kept = select(Envelope.seal_signature, Envelope.leaf)
+    query = kept.where(Envelope.container == stated.container_sha256).order_by(Envelope.leaf)
+    found: dict[str, int] = {}
+    for signature, leaf in session.execute(query.limit(MAX_ENVELOPES)):
+        found.setdefault(signature, leaf)
+    return found
+
+
+def _stamps(session: Session, subjects: dict[str, int]) -> list[Stamp]:
+    """Give the stamps in the order in which they could be handed out, so that none changes its number."""
+    query = select(Stamp).where(Stamp.subject.in_(list(subjects)))
+    rows = session.scalars(query.order_by(Stamp.id).limit(MAX_STAMPS))
+    return sorted(rows, key=lambda row: (max(row.leaf, subjects[row.subject]), row.id))
 
 
 def _waiting(session: Session, signature: str) -> int:
-    if not signature:
-        return 0
     key = Job.key.like(f"stamp:{SEAL}:{signature}:%")
     query = select(func.count()).where(Job.task.like(f"{TASKS}%"), key, Job.state == READY)
     return session.scalar(query) or 0

@@ -18,6 +18,7 @@ def upgrade() -> None:
         "envelope",
         sa.Column("digest", sa.Text(), nullable=False),
         sa.Column("container", sa.Text(), nullable=False),
+        sa.Column("seal_signature", sa.Text(), nullable=False),
         sa.Column("size", number, nullable=False),
         sa.Column("recipients", number, nullable=False),
         sa.Column("keys", sa.Text(), nullable=False),
