@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from envelopes import pushed, send
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,6 +105,23 @@ def test_a_full_disk_refuses_and_goes_on_when_there_is_room(
         assert client.patch(location, offset, begun.data[offset:]).status == 204
     assert client.settled(location)["state"] == "accepted"
     assert client.push(bundle)["state"] == "accepted"
+    assert running.stop() == 0
+
+
+def test_an_envelope_waits_for_room_and_leaves_nothing_behind(
+    disk: Disk, serve: Any, tools: Any
+) -> None:
+    running, client = started(disk, serve, tools, "free_space_floor: 4MiB\n")
+    made = pushed(client, tools)
+    ballast = fill(disk.seen, 3 << 20)
+    answer = send(client, made)
+    assert (answer.status, "no room for this envelope" in answer.json["detail"]) == (507, True)
+    assert answer.headers["retry-after"]
+    root = disk.seen / "collector"
+    assert list(root.glob("archive/*/*.envelope")) == []
+    assert list((root / "uploads").iterdir()) == []
+    ballast.unlink()
+    assert send(client, made).status == 201
     assert running.stop() == 0
 
 

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from envelopes import pushed, send
 
 from hozen_collector.intake.blockfile import BLOCK, BUFFER, BlockFile
 
@@ -73,6 +74,25 @@ def test_an_archive_or_log_that_fails_gives_no_receipt_until_it_does_not(
         assert client.call("GET", f"/api/v1/receipts/{bundle.sha256}").status == 404
     assert client.settled(location)["state"] == "accepted"
     assert client.receipt(bundle.sha256)
+
+
+@pytest.mark.parametrize("call", ["rename", "fsync", "mkdir", "chmod"])
+def test_an_envelope_that_cannot_be_kept_is_not_logged_and_comes_again(
+    empty_collector: Path, serve: Any, tools: Any, call: str
+) -> None:
+    running = serve(empty_collector)
+    client = tools.enrol(empty_collector, running.port)
+    made = pushed(client, tools)
+    scratch = empty_collector / "uploads"
+    with injected(running.process.pid, f"{call}:error=EIO"):
+        time.sleep(0.2)
+        answer = send(client, made)
+        assert (answer.status, bool(answer.json["hint"])) == (500, True), answer
+    assert tools.sql(empty_collector, "SELECT count(*) FROM envelope") == [(0,)]
+    assert list(scratch.iterdir()) == []
+    assert client.receipt(made.sha256)
+    assert send(client, made).status == 201
+    assert running.stop() == 0
 
 
 @pytest.mark.parametrize("start", [0, 1, BLOCK - 1, BLOCK, 3 * BLOCK + 7, BUFFER, BUFFER + 5])
