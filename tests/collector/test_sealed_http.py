@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.client
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -188,6 +189,22 @@ def test_somebody_elses_envelope_replaces_none_and_keeps_none_away(
     )
     assert (client.agent_id, 1) in rows
     assert ("mallory 0", 0) in rows
+
+
+def test_the_same_envelope_from_many_at_once_is_one_entry(
+    client: Any, running: Any, tools: Any
+) -> None:
+    made = pushed(client, tools)
+    others = [tools.enrol(running.root, running.port, host=f"web{n}") for n in range(4)]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda one: send(one, made), [client, *others] * 3))
+    assert {one.status for one in answers} == {201}
+    assert len({one.json["leaf"] for one in answers}) == 1
+    assert [one.event for one in events(running, tools, made.bundle_id)] == ["ingest", "envelope"]
+    assert [one.name for one in place(running.root, made).parent.iterdir()] == [
+        digest_of(made.files)
+    ]
+    assert list((running.root / "uploads").glob("beside-*")) == []
 
 
 @pytest.mark.parametrize("point", faults.ENVELOPE_POINTS)
