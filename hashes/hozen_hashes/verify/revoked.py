@@ -1,4 +1,4 @@
-"""Which word follows when lists of revoked certificates were given (bundle-v1 §11 step 10, docs/keys-over-years.md).
+"""Which word follows when lists of revoked certificates were given (bundle-v1 §11, docs/keys-over-years.md).
 
 A trusted time is an upper bound: the signature existed then *at the latest*. So a time before the revocation shows that
 the key still counted; a time after it does not show the contrary, unless the signer, too, says that it signed after.
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _MAX_NOTES: Final = 20
 _ORDER: Final = (Result.MISMATCH, Result.NOT_VERIFIABLE)
+# With these an authority says that the key was never in wrong hands (RFC 3161 §4, 1 and 2); no reason says nothing.
+_ORDERLY: Final = frozenset({"affiliationChanged", "superseded", "cessationOfOperation"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +43,14 @@ class Use:
         trusted: the signature existed then at the latest, vouched for from outside; None when nobody says so.
         claimed: the signing time inside the signature.
         at: the moment for which certificates are judged where there is no trusted time.
+        stated: of a time stamp, the latest time that it states; None of anything else. It is as good as the key: it
+            counts as trusted when the reason of the revocation leaves the key above suspicion, and against the stamp.
     """
 
     trusted: datetime | None
     claimed: datetime
     at: datetime
+    stated: datetime | None = None
 
 
 def judge(
@@ -54,6 +59,7 @@ def judge(
     *,
     roots: Sequence[x509.Certificate],
     use: Use,
+    demanded: bool = True,
 ) -> Judged:
     """Return what the lists say of a path that leads to a given root.
 
@@ -62,15 +68,17 @@ def judge(
         lists: from outside; believed when a certificate of the path or a given root signed them.
         roots: all that were given: an authority that changed its key is there twice.
         use: when the signer's key was used.
+        demanded: one of the lists must answer for the signer, and the others are told. Without it they may all be
+            about somebody else: that none answers is said and stops nothing.
     """
     if not lists:
         return Judged(Result.MATCH)
     authorities = [*path[1:], *roots]
     believed = [one for one in lists if any(signed_by(one, by) for by in authorities)]
-    notes = [_unknown(one) for one in lists if one not in believed]
+    notes = [_unknown(one) for one in lists if demanded and one not in believed]
     results = []
     for place, certificate in enumerate(path):
-        result, said = _one(certificate, believed, use, signer=place == 0)
+        result, said = _one(certificate, believed, use, signer=place == 0, demanded=demanded)
         results.append(result)
         notes += said
     word = next((one for one in _ORDER if one in results), Result.MATCH)
@@ -83,7 +91,12 @@ def unanswered(notes: Sequence[Note]) -> bool:
 
 
 def _one(
-    certificate: x509.Certificate, lists: Sequence[RevocationList], use: Use, *, signer: bool
+    certificate: x509.Certificate,
+    lists: Sequence[RevocationList],
+    use: Use,
+    *,
+    signer: bool,
+    demanded: bool,
 ) -> tuple[Result, list[Note]]:
     who = certificate.subject.rfc4514_string()[:200]
     try:
@@ -96,12 +109,19 @@ def _one(
         return _revoked(found, use, values)
     if certificate.issuer == certificate.subject and not signer:
         return Result.MATCH, []  # a root: it counts because it came from outside
-    if found.answer is Answer.NOT_LISTED:
+    return _absent(found.answer, values, demanded=signer and demanded)
+
+
+def _absent(answer: Answer, values: dict[str, str], *, demanded: bool) -> tuple[Result, list[Note]]:
+    """Return what it means that a certificate is on no list."""
+    if answer is Answer.NOT_LISTED:
         return Result.MATCH, [Note("not-revoked", values)]
-    if found.answer is Answer.NOT_ASKED:
-        note = Note("revoked-not-asked", {"who": who}) if signer else Note("no-list", {"who": who})
-        return (Result.NOT_VERIFIABLE if signer else Result.MATCH), [note]
-    late = found.answer is Answer.LATE
+    if answer is Answer.NOT_ASKED:
+        who = {"who": values["who"]}
+        if demanded:
+            return Result.NOT_VERIFIABLE, [Note("revoked-not-asked", who)]
+        return Result.MATCH, [Note("no-list", who)]
+    late = answer is Answer.LATE
     return Result.NOT_VERIFIABLE, [
         Note("revoked-list-late", values) if late else Note("revoked-list-outdated", values)
     ]
@@ -110,19 +130,27 @@ def _one(
 def _revoked(found: Standing, use: Use, values: dict[str, str]) -> tuple[Result, list[Note]]:
     since = found.since
     assert since is not None  # noqa: S101 - Answer.REVOKED has it
+    trusted = _trusted(use, found.reason, since)
     values |= {
         "since": _time(since),
         "reason": found.reason,
-        "time": _time(use.trusted),
+        "time": _time(trusted),
         "claimed": _time(use.claimed),
     }
-    if use.trusted is None:
+    if trusted is None:
         return Result.NOT_VERIFIABLE, [Note("revoked-no-time", values)]
-    if use.trusted < since:
+    if trusted < since:
         return Result.MATCH, [Note("later-revoked", values)]
     if use.claimed >= since:
         return Result.MISMATCH, [Note("revoked-before", values)]
     return Result.NOT_VERIFIABLE, [Note("revoked-between", values)]
+
+
+def _trusted(use: Use, reason: str, since: datetime) -> datetime | None:
+    """Return the upper bound to compare: what a stamp states counts where no thief could gain by it."""
+    believed = use.stated is not None and (reason in _ORDERLY or use.stated >= since)
+    found = [one for one in (use.trusted, use.stated if believed else None) if one is not None]
+    return min(found, default=None)
 
 
 def _unknown(one: RevocationList) -> Note:

@@ -67,10 +67,10 @@ class _Judgement:
         self._reading, self._anchors, self._at = reading, anchors, at
         self._journal = reading.journal.finish()
         self._seal = steps_signature.machine_seal(reading)
-        self._receipted = steps_outside.receipt(reading, anchors, at)
         self._stamped = steps_time.stamped(reading, anchors, at)
+        self._receipted = steps_outside.receipt(reading, anchors, self._stamped, at)
         self._witnesses = self._witnessed()
-        self._operator = steps_people.operator(reading, anchors, self._moment())
+        self._operator = steps_people.operator(reading, anchors, self._stamped, at)
         steps = self._all_steps() if reading.complete else self._first_step_only()
         self._steps = {one.number: one for one in steps}
 

@@ -1,4 +1,7 @@
-"""Time stamps judged together: what each is about, whether it holds, and which renewals carry it (timestamp-v1)."""
+"""Time stamps judged together: what each is about, whether it holds, and which renewals carry it (timestamp-v1).
+
+A stamp is judged after those that were made over it: they say until when its key must have been its owner's.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,15 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from hozen_hashes.errors import BadDataError
+from hozen_hashes.verify import others
+from hozen_hashes.verify.report import Note, Result
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from cryptography import x509
 
+    from hozen_hashes.revocation import RevocationList
     from hozen_hashes.timestamp import Token
 
 MACHINE_SEAL = "signatures/agent.p7s"
@@ -26,6 +32,7 @@ class State(StrEnum):
     HOLDS = "holds"
     UNTRUSTED = "untrusted"
     EXPIRED = "expired"
+    REVOKED = "revoked"
     UNREADABLE = "unreadable"
     OTHER = "other"
     BAD = "bad"
@@ -44,7 +51,8 @@ class Stamp:
         time: nanoseconds since 1970, the later end of what the authority states; None when it cannot be read.
         authority: subject of the authority's certificate.
         renewed_by: name of the later stamp that keeps it valid after its certificate expired.
-        root: SHA-256 of the certificates it came under, for the tier list.
+        token: what it says, for the tier list; None when it cannot be read.
+        revoked: what lists of revoked certificates say of its authority.
     """
 
     name: str
@@ -55,6 +63,13 @@ class Stamp:
     reason: str = ""
     renewed_by: str = ""
     token: Token | None = None
+    revoked: tuple[Note, ...] = ()
+
+
+def existed(stamps: Sequence[Stamp], target: str) -> Stamp | None:
+    """Return the earliest stamp that holds for `target`; None when none does."""
+    holding = [one for one in stamps if one.state is State.HOLDS and one.target == target]
+    return min(holding, key=lambda one: one.time or 0, default=None)
 
 
 def judge(
@@ -63,6 +78,7 @@ def judge(
     *,
     roots: Sequence[x509.Certificate],
     at: datetime,
+    lists: Sequence[RevocationList] = (),
 ) -> tuple[Stamp, ...]:
     """Return each stamp's verdict, in the order of the file names.
 
@@ -71,10 +87,54 @@ def judge(
         targets: what may have been stamped, by name; the stamps themselves are added to it.
         roots: of time-stamping authorities, from outside.
         at: the moment for which the authorities' certificates are judged, with time zone.
+        lists: of revoked certificates, from outside.
     """
     known = {**targets, **files}
     first = {name: _alone(name, files[name], known, roots) for name in sorted(files)}
-    return tuple(_aged(stamp, first, at) for stamp in first.values())
+    bench = _Bench(first, roots, lists, at)
+    return tuple(bench.judged(name) for name in first)
+
+
+class _Bench:
+    """Judges each stamp once, those over it before it."""
+
+    def __init__(
+        self,
+        first: Mapping[str, Stamp],
+        roots: Sequence[x509.Certificate],
+        lists: Sequence[RevocationList],
+        at: datetime,
+    ) -> None:
+        self._first, self._roots, self._lists, self._at = first, roots, lists, at
+        self._done: dict[str, Stamp] = {}
+
+    def judged(self, name: str) -> Stamp:
+        if name in self._done:
+            return self._done[name]
+        stamp = self._first[name]
+        # No hash names itself, so renewals make no circle; were there one, it would end here.
+        self._done[name] = (
+            stamp if stamp.state is not State.HOLDS else replace(stamp, state=State.BAD)
+        )
+        for later in self._first.values():
+            if later.target == name:
+                self.judged(later.name)
+        self._done[name] = _aged(self._revoked(stamp), self._done, self._at)
+        return self._done[name]
+
+    def _revoked(self, stamp: Stamp) -> Stamp:
+        if stamp.state is not State.HOLDS or stamp.token is None or not self._lists:
+            return stamp
+        over = existed(tuple(self._done.values()), stamp.name)
+        renewed = None if over is None else over.time
+        found = others.stamp(
+            stamp.token, roots=self._roots, lists=self._lists, at=self._at, renewed=renewed
+        )
+        state = {Result.MATCH: State.HOLDS, Result.MISMATCH: State.BAD}.get(
+            found.result, State.REVOKED
+        )
+        reason = "" if state is State.HOLDS else "lists of revoked certificates stand against it"
+        return replace(stamp, state=state, reason=reason, revoked=found.notes)
 
 
 def _alone(

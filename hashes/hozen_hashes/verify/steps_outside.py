@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,8 @@ from hozen_hashes.errors import (
     SignatureError,
 )
 from hozen_hashes.names import rfc3339
-from hozen_hashes.receipt import PartState, verify_receipt
+from hozen_hashes.receipt import SIGNATURE_NAME, PartState, verify_receipt
+from hozen_hashes.verify import others
 from hozen_hashes.verify.reading import SEALED, SIGNATURE
 from hozen_hashes.verify.report import Note, Result, StepResult
 from hozen_hashes.verify.steps_files import step
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from hozen_hashes.receipt import VerifiedReceipt
     from hozen_hashes.verify.anchors import Anchors
     from hozen_hashes.verify.reading import Reading
+    from hozen_hashes.verify.revoked import Judged
+    from hozen_hashes.verify.steps_time import Stamped
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +48,14 @@ class Receipted:
     signed: SignedCheckpoint | None = None
 
 
-def receipt(reading: Reading, anchors: Anchors, at: datetime) -> Receipted:
-    """Step 12: the receipt's statement is about this bundle, logged, and signed by a known log or root."""
+def receipt(reading: Reading, anchors: Anchors, stamps: Stamped, at: datetime) -> Receipted:
+    """Step 12: the receipt's statement is about this bundle, logged, and signed by a known log or root.
+
+    The receipt's certificate is judged for the time that stamps over `receipt.p7s` show, else for `at`.
+    """
     if anchors.receipt is None:
         return Receipted(StepResult(12, Result.NOT_RUN, (Note("no-receipt"),)))
+    trusted = stamps.existed(f"receipt/{SIGNATURE_NAME}")
     p7s = reading.kept.get(SIGNATURE)
     try:
         verified = verify_receipt(
@@ -56,7 +63,7 @@ def receipt(reading: Reading, anchors: Anchors, at: datetime) -> Receipted:
             seal=reading.hashes.get(SEALED),
             container=reading.ciphertext,
             signature=None if p7s is None else sha256(p7s).hexdigest(),
-            at=at,
+            at=trusted or at,
             roots=anchors.roots,
             log_keys=anchors.log_keys,
             bundle=reading.bundle_id,
@@ -66,7 +73,20 @@ def receipt(reading: Reading, anchors: Anchors, at: datetime) -> Receipted:
     except (BadDataError, NotVerifiableError) as error:
         unusable = Note("receipt-unusable", {"reason": str(error)})
         return Receipted(StepResult(12, Result.NOT_VERIFIABLE, (unusable,)))
-    return _judged(verified)
+    found = _judged(verified)
+    if verified.signature is None or verified.part("signer").state is not PartState.MATCH:
+        return found
+    return _unrevoked(found, verified, others.signer(verified.signature, anchors, trusted, at))
+
+
+def _unrevoked(found: Receipted, verified: VerifiedReceipt, judged: Judged) -> Receipted:
+    """Take from the receipt what lists of revoked certificates take from its signer; a log key stands without it."""
+    if judged.result is Result.MISMATCH:
+        return Receipted(StepResult(12, Result.MISMATCH, judged.notes))
+    if judged.result is Result.NOT_VERIFIABLE and verified.anchor == "root":
+        return Receipted(StepResult(12, Result.NOT_VERIFIABLE, judged.notes), signed=found.signed)
+    notes = (*found.step.notes, *judged.notes)
+    return replace(found, step=replace(found.step, notes=notes))
 
 
 def _judged(verified: VerifiedReceipt) -> Receipted:

@@ -15,6 +15,7 @@ from hozen_hashes.jsonl import parse_object
 from hozen_hashes.personstatement import ROLES, PersonStatement, parse_person_statement
 from hozen_hashes.verify.reading import SEALED, SIGNATURE
 from hozen_hashes.verify.report import Note, Result, StepResult
+from hozen_hashes.verify.revoked import Use, judge
 from hozen_hashes.verify.steps_files import step
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from hozen_hashes.verify.anchors import Anchors
     from hozen_hashes.verify.reading import Reading
+    from hozen_hashes.verify.steps_time import Stamped
 
 OPERATOR_P7S = "operator.p7s"
 STATEMENT = "statement.txt"
@@ -86,18 +88,24 @@ class Operator:
     name: str = ""
 
 
-def operator(reading: Reading, anchors: Anchors, at: datetime) -> Operator:
+def operator(reading: Reading, anchors: Anchors, stamps: Stamped, at: datetime) -> Operator:
     """Step 15: people signed statements that name this seal and this machine signature.
 
-    Only the operator can vouch for the origin; a witness whose signature does not hold is a mismatch all the same.
+    Only the operator can vouch for the origin; a witness whose signature does not hold is a mismatch all the same. A
+    certificate is judged for the time that stamps over that person's own signature show, else for `at`: they sign
+    after the machine, so what dates the machine seal does not date them.
     """
-    people = [_person(reading, anchors, name, role, at) for name, role in _expected(anchors)]
+    people = [
+        _person(reading, anchors, name, role, _Time(stamps.existed(name), at))
+        for name, role in _expected(anchors)
+    ]
     if not people:
         return Operator(StepResult(15, Result.NOT_RUN, (Note("no-operator"),)))
-    notes = tuple(one.note for one in people)
+    notes = tuple(note for one in people for note in one.notes)
     results = [one.result for one in people]
     if Result.MISMATCH in results:
-        return Operator(step(15, [one.note for one in people if one.result is Result.MISMATCH]))
+        wrong = [note for one in people if one.result is Result.MISMATCH for note in one.notes]
+        return Operator(StepResult(15, Result.MISMATCH, tuple(wrong)))
     first = people[0]
     if first.role != ROLES[0]:
         return Operator(StepResult(15, Result.NOT_VERIFIABLE, (*notes, Note("no-operator"))))
@@ -109,8 +117,16 @@ def operator(reading: Reading, anchors: Anchors, at: datetime) -> Operator:
 class _Person:
     role: str
     result: Result
-    note: Note
+    notes: tuple[Note, ...]
     who: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Time:
+    """When a person's signature existed at the latest (None: nobody says), and the moment of the check."""
+
+    trusted: datetime | None
+    at: datetime
 
 
 def _expected(anchors: Anchors) -> list[tuple[str, str]]:
@@ -123,28 +139,35 @@ def _expected(anchors: Anchors) -> list[tuple[str, str]]:
     return [*wanted, *((f"witness-{number}.p7s", ROLES[1]) for number in numbers)]
 
 
-def _person(reading: Reading, anchors: Anchors, name: str, role: str, at: datetime) -> _Person:
+def _person(reading: Reading, anchors: Anchors, name: str, role: str, when: _Time) -> _Person:
     beside = STATEMENT if name == OPERATOR_P7S else name.removesuffix(".p7s") + ".txt"
     p7s, text = anchors.operator.get(name), anchors.operator.get(beside)
     if p7s is None or text is None:
         absent = name if p7s is None else beside
-        return _Person(role, Result.MISMATCH, Note("absent", {"path": absent}))
+        return _Person(role, Result.MISMATCH, (Note("absent", {"path": absent}),))
     try:
         signature = cms.verify_detached(p7s, sha256(text).digest())
         said = parse_person_statement(text)
     except BadDataError as error:
-        return _Person(role, Result.MISMATCH, Note("signature", {"reason": f"{name}: {error}"}))
+        return _Person(role, Result.MISMATCH, (Note("signature", {"reason": f"{name}: {error}"}),))
     if said.role != role or not _is_about_this(reading, said):
-        return _Person(role, Result.MISMATCH, Note("statement-other"))
-    who = signature.certificate.subject.rfc4514_string()
+        return _Person(role, Result.MISMATCH, (Note("statement-other"),))
+    return _vouched(signature, anchors, role, when)
+
+
+def _vouched(signature: cms.Signature, anchors: Anchors, role: str, when: _Time) -> _Person:
+    """Judge whose signature it is: the chain, and the lists of revoked certificates that answer."""
+    who, at = signature.certificate.subject.rfc4514_string(), when.trusted or when.at
+    roots = anchors.roots
     try:
-        verify_chain(signature.certificate, signature.certificates, anchors.roots, at=at)
+        path = verify_chain(signature.certificate, signature.certificates, roots, at=at)
     except ChainError as error:
         reason = Note("operator-unvouched", {"who": who, "reason": str(error)})
-        return _Person(role, Result.NOT_VERIFIABLE, reason, who)
-    if role == ROLES[0]:
-        return _Person(role, Result.MATCH, Note("operator", {"who": who}), who)
-    return _Person(role, Result.MATCH, Note("witness", {"who": who}), who)
+        return _Person(role, Result.NOT_VERIFIABLE, (reason,), who)
+    use = Use(trusted=when.trusted, claimed=signature.signing_time, at=when.at)
+    judged = judge(path, anchors.revoked, roots=roots, use=use, demanded=False)
+    name = Note("operator", {"who": who}) if role == ROLES[0] else Note("witness", {"who": who})
+    return _Person(role, judged.result, (name, *judged.notes), who)
 
 
 def _is_about_this(reading: Reading, said: PersonStatement) -> bool:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hozen_hashes.names import rfc3339
+from hozen_hashes.verify import others
 from hozen_hashes.verify.reading import SIGNATURE
 from hozen_hashes.verify.report import Note, Result, StepResult
-from hozen_hashes.verify.stamps import MACHINE_SEAL, WRONG, Stamp, State, judge
+from hozen_hashes.verify.stamps import MACHINE_SEAL, WRONG, Stamp, State, existed, judge
 from hozen_hashes.verify.tiers import tier_of
 
 if TYPE_CHECKING:
@@ -34,24 +35,27 @@ class Stamped:
     moment: int | None = None
     by: str = ""
 
+    def existed(self, target: str) -> datetime | None:
+        """Return when `target` existed at the latest, as stamps that hold say; None when none does."""
+        first = existed(self.stamps, target)
+        return None if first is None or first.time is None else others.moment(first.time)
+
 
 def stamped(reading: Reading, anchors: Anchors, at: datetime) -> Stamped:
     """Judge every stamp, and find the earliest one that holds for the machine seal, or for what covers it."""
     if not anchors.timestamps:
         return Stamped()
-    stamps = judge(anchors.timestamps, _targets(reading, anchors), roots=anchors.tsa_roots, at=at)
-    holding = [
-        one
-        for one in stamps
-        if one.state is State.HOLDS and one.target == MACHINE_SEAL and one.time is not None
-    ]
-    first = min(holding, key=lambda one: one.time or 0, default=None)
+    targets, lists = _targets(reading, anchors), anchors.revoked
+    stamps = judge(anchors.timestamps, targets, roots=anchors.tsa_roots, at=at, lists=lists)
+    first = existed(stamps, MACHINE_SEAL)
     return Stamped(stamps) if first is None else Stamped(stamps, first.time, first.authority)
 
 
 def time(receipted: Receipted, stamps: Stamped, anchors: Anchors) -> StepResult:
     """Step 13: 一致 when a receipt or a stamp shows it; a stamp that is about other bytes is 不一致."""
-    notes = [*_said_by_log(receipted), *(_note(one, anchors) for one in stamps.stamps)]
+    notes = [*_said_by_log(receipted)]
+    for one in stamps.stamps:
+        notes += [_note(one, anchors), *one.revoked]
     if any(one.state in WRONG for one in stamps.stamps):
         return StepResult(13, Result.MISMATCH, tuple(notes))
     if receipted.moment is not None or stamps.moment is not None:
@@ -92,6 +96,7 @@ def _note(stamp: Stamp, anchors: Anchors) -> Note:
     refusals = {
         State.UNTRUSTED: Note("stamp-untrusted", values),
         State.EXPIRED: Note("stamp-expired", values),
+        State.REVOKED: Note("stamp-revoked", values),
         State.UNREADABLE: Note("stamp-unreadable", values),
         State.OTHER: Note("stamp-other", values),
         State.BAD: Note("stamp-bad", values),
