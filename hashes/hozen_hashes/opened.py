@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from hozen_hashes.agekeys import Identity
+    from hozen_hashes.holder.keys import Holder
 
 _NAME_OF_OURS = re.compile(rb"hz-[0-9]{8}T[0-9]{6}Z-[a-z0-9-]{1,32}-[0-9a-f]{8}/")
 _LOOK = 1 << 16
@@ -178,17 +179,18 @@ class EncryptedBundle(PipeBundle):
 
 @contextmanager
 def open_bundle(
-    source: str, *, stdin: BinaryIO | None = None, identities: Sequence[Identity] = ()
+    source: str, *, stdin: BinaryIO | None = None, identities: Sequence[Holder] = ()
 ) -> Iterator[OpenBundle]:
     """Give an open bundle; closed afterwards.
 
     Args:
         source: a file, the first volume, an unpacked directory, or `-` for `stdin`.
         stdin: what `-` means.
-        identities: age identities, for an encrypted bundle.
+        identities: age identities and keys of certificates, for an encrypted bundle.
 
     Raises:
         UsageError: nothing is there, or it is something that needs another command or key.
+        NotVerifiableError: no given key opens it.
     """
     with ExitStack() as stack:
         if source == "-":
@@ -207,8 +209,11 @@ def open_bundle(
                     f"{path.name} is encrypted",
                     hint="give the recipient's key with --identity FILE",
                 )
+            from hozen_hashes.holder.keys import identities_for  # noqa: PLC0415 - rarely needed
+
+            ages = identities_for(path, identities)
             encrypted = stack.enter_context(volumes.open_container(path))
-            yield EncryptedBundle(encrypted, identities)
+            yield EncryptedBundle(encrypted, ages)
             return
         file = stack.enter_context(volumes.open_container(path))
         single = path.suffix == ".zip" and path.is_file()

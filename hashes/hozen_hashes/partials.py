@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from hozen_hashes.agekeys import Identity
+    from hozen_hashes.holder.keys import Holder
     from hozen_hashes.unpack import NewFolder
 
 _BASE: Final = re.compile(r"(hz-[0-9A-Za-z-]+)(\.journal|\.zip(\.age)?(\.partial)?(\.[0-9]{3})?)")
@@ -121,13 +122,15 @@ class _Decrypted:
             return b""
 
 
-def locate(path: Path, identities: Sequence[Identity] = ()) -> Source:
+def locate(path: Path, holders: Sequence[Holder] = ()) -> Source:
     """Return the container and the journal directory that belong to `path`.
 
     Raises:
-        UsageError: nothing of a capture is there.
+        UsageError: nothing of a capture is there, or no envelope for the key of a certificate.
+        NotVerifiableError: no given key of a certificate opens the envelope.
     """
     match = _BASE.fullmatch(path.name)
+    identities = _identities(path, holders)
     if match is None:
         if path.is_file():
             return Source(path, None, identities)
@@ -143,6 +146,14 @@ def locate(path: Path, identities: Sequence[Identity] = ()) -> Source:
     if container is None and journal is None:
         raise UsageError(f"{path}: there is no such file", hint="check the path")
     return Source(container, journal, identities)
+
+
+def _identities(path: Path, holders: Sequence[Holder]) -> Sequence[Identity]:
+    if not holders:
+        return ()
+    from hozen_hashes.holder.keys import identities_for  # noqa: PLC0415 - rarely needed
+
+    return identities_for(path, holders)
 
 
 def _container(path: Path, base: str) -> Path | None:

@@ -13,7 +13,12 @@ from hozen_hashes.identity import identity_of
 from hozen_hashes.keyfile import accepted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from cryptography import x509
+
     from hozen_hashes.identity import KeyIdentity
+    from hozen_hashes.keyfile import Key
 
 _SEQUENCE: Final = b"\x30"
 
@@ -39,8 +44,34 @@ def load_pkcs12(
         FormatError: it holds no key, or no certificate of it.
         SignatureError: as `identity.load_identity`.
     """
+    found = _opened(data, passphrase)
+    if found.key is None or found.cert is None:
+        raise FormatError("the PKCS #12 file does not hold one key with its certificate")
+    chain = [one.certificate for one in found.additional_certs]
+    moment = at or datetime.now(UTC)
+    return identity_of(accepted(found.key), [found.cert.certificate, *chain], at=moment, kind=kind)
+
+
+def read_pkcs12(
+    data: bytes, ask: Callable[[], bytes | None]
+) -> tuple[Key, x509.Certificate | None]:
+    """Return the key of the file, to open what was encrypted, and its certificate if it holds one.
+
+    Dates, chain and usages are not asked. `ask` gives the passphrase and is called once.
+
+    Raises:
+        UsageError, FormatError: as `load_pkcs12`.
+        SignatureError: a key of another kind than RSA and EC.
+    """
+    found = _opened(data, ask())
+    if found.key is None:
+        raise FormatError("the PKCS #12 file does not hold a key")
+    return accepted(found.key), None if found.cert is None else found.cert.certificate
+
+
+def _opened(data: bytes, passphrase: bytes | None) -> pkcs12.PKCS12KeyAndCertificates:
     try:
-        found = pkcs12.load_pkcs12(data, passphrase)
+        return pkcs12.load_pkcs12(data, passphrase)
     except ValueError:
         raise UsageError(
             "the PKCS #12 file is damaged, or the passphrase does not open it",
@@ -51,8 +82,3 @@ def load_pkcs12(
             f"the PKCS #12 file cannot be read here: {error}",
             hint="Write it anew with: openssl pkcs12 -export -keypbe AES-256-CBC -certpbe AES-256-CBC",
         ) from None
-    if found.key is None or found.cert is None:
-        raise FormatError("the PKCS #12 file does not hold one key with its certificate")
-    chain = [one.certificate for one in found.additional_certs]
-    moment = at or datetime.now(UTC)
-    return identity_of(accepted(found.key), [found.cert.certificate, *chain], at=moment, kind=kind)

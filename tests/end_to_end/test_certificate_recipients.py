@@ -38,12 +38,19 @@ def _profile(host: Host) -> None:
     for name, kind in (
         ("rsa", ["rsa:3072"]),
         ("ec", ["ec", "-pkeyopt", "ec_paramgen_curve:P-384"]),
+        ("other", ["ec", "-pkeyopt", "ec_paramgen_curve:P-384"]),
     ):
         subprocess.run(  # here, because the synthetic host has no openssl.cnf
             ["openssl", "req", "-x509", "-newkey", *kind, "-nodes", "-keyout", f"{name}.key", "-out",
              f"{name}.pem", "-days", "30", "-subj", f"/CN=Vendor {name.upper()}"],
             cwd=host.work, check=True, capture_output=True,
         )  # fmt: skip
+    (host.work / "word").write_text("a passphrase\n", encoding="ascii")
+    subprocess.run(
+        ["openssl", "pkcs12", "-export", "-inkey", "ec.key", "-in", "ec.pem", "-out", "ec.p12",
+         "-passout", "file:word"],
+        cwd=host.work, check=True, capture_output=True,
+    )  # fmt: skip
     der = ssl.PEM_cert_to_DER_cert((host.work / "rsa.pem").read_text(encoding="ascii"))
     (host.work / "rsa.sha256").write_text(hashlib.sha256(der).hexdigest(), encoding="ascii")
     (host.work / "logs.yaml").write_text(_PROFILE, encoding="utf-8")
@@ -66,10 +73,20 @@ def test_each_holder_of_a_certificate_opens_the_bundle_with_openssl_and_age(
         {_capture(case_options, '--recipient rsa.pem --recipient ec.pem --recipient "$TO"')} || exit 9
         {rsa} | sha256sum; {curve} | sha256sum; age -d -i key.txt usb/*.zip.age >clear.zip; sha256sum <clear.zip
         hozen verify --json usb/*.zip.age --identity key.txt >verdict.json
-        unzip -q clear.zip -d clear """
+        unzip -q clear.zip -d clear
+        hozen verify usb/*.zip.age --identity ec.p12 --passphrase-file word >/dev/null; echo "p12 $?"
+        hozen inspect usb/*.zip.age --identity rsa.key >/dev/null; echo "inspect $?"
+        hozen extract usb/*.zip.age --identity rsa.key --to out >/dev/null; echo "extract $?"
+        hozen verify usb/*.zip.age --identity other.key; echo "other $?"
+        hozen verify usb/*.zip.age --identity pkcs11:token=card; echo "token $?" """
     run = host.run(script, setup=_KEYS)
     sums = [line for line in run.stdout.splitlines() if line.endswith("  -")]
     assert len(sums) == 3, run.stderr
+    # Without a root the origin is not verifiable, whoever opened it: 2, and nothing is said about keys.
+    told = {"p12 2", "inspect 0", "extract 0", "other 2", "token 64"}
+    assert told <= set(run.stdout.splitlines()), run.stdout + run.stderr
+    assert run.stderr.count("none of the given keys opens this encrypted bundle") == 1
+    assert list((host.work / "out").rglob("*.csv"))
     assert len(set(sums)) == 1
     assert '"integrity": "match"' in (host.work / "verdict.json").read_text(encoding="utf-8")
     folder = next((host.work / "usb").glob("*.envelope"))
@@ -96,9 +113,11 @@ def test_a_torn_capture_is_opened_by_the_holder_of_the_certificate(
         until ls usb/*.journal/000001.jsonl.age >/dev/null 2>&1 || ! kill -0 $pid; do sleep 0.01; done
         kill -9 $pid; wait $pid 2>/dev/null
         openssl cms -decrypt -inform DER -inkey ec.key -in usb/*.envelope/key-01.p7m >once.txt
-        hozen salvage --json --identity once.txt usb/*.journal >salvage.json; echo "salvage $?" """
+        hozen salvage --json --identity once.txt usb/*.journal >salvage.json; echo "salvage $?"
+        hozen salvage --identity ec.key usb/*.journal >own.txt; echo "own $?"
+        hozen salvage --identity other.key usb/*.journal; echo "other $?" """
     run = host.run(script, setup=_KEYS)
-    assert "salvage 0" in run.stdout, run.stderr
+    assert {"salvage 0", "own 0", "other 2"} <= set(run.stdout.splitlines()), run.stderr
     assert "only one recipient" in run.stderr
     salvaged = json.loads((host.work / "salvage.json").read_text(encoding="utf-8"))
     assert salvaged["segments"]["proved"] >= 2

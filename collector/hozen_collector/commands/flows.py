@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 @click.argument("bundle", metavar="BUNDLE")
 @options.identity
 @cli.json_option
-def flows(*, bundle: str, identity_files: tuple[str, ...], as_json: bool) -> int:
+def flows(
+    *, bundle: str, identity_files: tuple[str, ...], passphrase_file: str | None, as_json: bool
+) -> int:
     """List the flows of the packet window in a bundle: ends, times, packets and bytes.
 
     Needs the extra `packets` (scapy). Nothing is verified here; use `hozen verify`.
@@ -40,7 +42,7 @@ def flows(*, bundle: str, identity_files: tuple[str, ...], as_json: bool) -> int
     from hozen_hashes.opened import open_bundle
 
     found: list[Flows] = []
-    identities = inputs.age_identities(identity_files)
+    identities = inputs.holders(identity_files, passphrase_file)
     with open_bundle(bundle, stdin=sys.stdin.buffer, identities=identities) as opened:
         for member in opened.members():
             if member.path.startswith("data/packets/") and member.path.endswith(".pcapng"):

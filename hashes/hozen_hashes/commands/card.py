@@ -23,7 +23,9 @@ _PATH = click.Path(path_type=Path)
     help="The page (HTML); never an existing file.",
 )
 @options.identity
-def card(*, bundle: Path, out: Path, identity_files: tuple[str, ...]) -> int:
+def card(
+    *, bundle: Path, out: Path, identity_files: tuple[str, ...], passphrase_file: str | None
+) -> int:
     """Write a printable card of a bundle's root digest, to be kept apart from the bundle.
 
     Whoever signs the printed card can say years later which seal was there. A bundle that differs from what was
@@ -43,7 +45,7 @@ def card(*, bundle: Path, out: Path, identity_files: tuple[str, ...]) -> int:
     from hozen_hashes.opened import open_bundle
     from hozen_hashes.verify import Word
 
-    identities = inputs.age_identities(identity_files)
+    identities = inputs.holders(identity_files, passphrase_file)
     request = Request(
         roots=(), log_keys=(), seal=None, receipt=None, operator_expected=False,
         identities=identities, at=datetime.now(UTC),

@@ -16,8 +16,8 @@ from hozen_hashes.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hozen_hashes.agekeys import Identity
     from hozen_hashes.diff import Comparison
+    from hozen_hashes.holder.keys import Holder
     from hozen_hashes.verify.report import Word
 
 _MISMATCH = 1
@@ -39,6 +39,7 @@ def diff(
     before: str,
     after: str,
     identity_files: tuple[str, ...],
+    passphrase_file: str | None,
     html_file: str | None,
     everything: bool,
     strict: bool,
@@ -65,7 +66,7 @@ def diff(
 
     if "-" in (before, after):
         raise UsageError("a bundle to compare is read more than once", hint="give two files")
-    identities = inputs.age_identities(identity_files)
+    identities = inputs.holders(identity_files, passphrase_file)
     integrity = tuple(_integrity(one, identities) for one in (before, after))
     verdicts = (str(integrity[0]), str(integrity[1]))
     openings = [partial(open_bundle, one, identities=identities) for one in (before, after)]
@@ -81,7 +82,7 @@ def diff(
     return _PARTLY if strict and found.counts().get(State.NOT_COMPARABLE) else 0
 
 
-def _integrity(bundle: str, identities: Sequence[Identity]) -> Word:
+def _integrity(bundle: str, identities: Sequence[Holder]) -> Word:
     """Return whether a bundle is unchanged in itself; nothing from outside is asked."""
     from hozen_hashes.opened import open_bundle
     from hozen_hashes.verify import Anchors, verify

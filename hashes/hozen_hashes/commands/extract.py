@@ -43,6 +43,7 @@ def extract(
     target: Path,
     items: tuple[int, ...],
     identity_files: tuple[str, ...],
+    passphrase_file: str | None,
     as_json: bool,
 ) -> int:
     """Write the verified files of a bundle to a directory.
@@ -63,7 +64,7 @@ def extract(
     from hozen_hashes.verify import Word
     from hozen_hashes.words import Words
 
-    identities = inputs.age_identities(identity_files)
+    identities = inputs.holders(identity_files, passphrase_file)
     words = Words(cli.lang())
     with open_bundle(bundle, stdin=sys.stdin.buffer, identities=identities) as opened:
         report, written = extract_verified(opened, NewFolder(target), items, at=datetime.now(UTC))

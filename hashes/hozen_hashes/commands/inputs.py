@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hozen_hashes import cli
 from hozen_hashes.errors import FormatError, UsageError
+from hozen_hashes.tokenuri import is_token_uri
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cryptography import x509
 
-    from hozen_hashes.agekeys import Identity
     from hozen_hashes.cosignature import WitnessKey
+    from hozen_hashes.holder.keys import Holder
     from hozen_hashes.note import VerifierKey
     from hozen_hashes.revocation import RevocationList
     from hozen_hashes.verify.tiers import TsaList
@@ -110,17 +113,28 @@ def revoked(files: tuple[str, ...]) -> tuple[RevocationList, ...]:
     )
 
 
-def age_identities(files: Iterable[str]) -> tuple[Identity, ...]:
-    """Return the age identities of all files."""
-    from hozen_hashes.agekeys import read_identities
+def holders(files: Iterable[str], passphrase_file: str | None = None) -> tuple[Holder, ...]:
+    """Return what the files can open: age identities, and private keys of certificates (PEM, PKCS #12).
 
-    found: list[Identity] = []
+    A passphrase is asked for once, and only when a key needs one.
+
+    Raises:
+        UsageError: a file cannot be read, a key in a token, or a passphrase that does not open its key.
+        FormatError: a file that is neither kind.
+    """
+    from hozen_hashes.holder.keys import read_holders
+
+    ask = functools.cache(
+        lambda: cli.read_passphrase(passphrase_file, prompt="Passphrase of the key")
+    )
+    found: list[Holder] = []
     for file in files:
-        try:
-            text = read_file(file, what="age identity").decode()
-        except UnicodeDecodeError as error:
-            raise FormatError(f"{file} is no age identity file") from error
-        found.extend(read_identities(text))
+        if is_token_uri(file):
+            raise UsageError(
+                "a key in a token does not open bundles here",
+                hint="Let openssl open key-NN.p7m with the token (docs/how-to/encrypt.md), and give what comes out.",
+            )
+        found.extend(read_holders(read_file(file, what="key"), file, ask))
     return tuple(found)
 
 

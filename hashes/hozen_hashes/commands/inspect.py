@@ -22,13 +22,18 @@ if TYPE_CHECKING:
 _HEX_COLUMNS = 16
 
 
-@click.command(epilog=cli.exit_status(0, 64, 65))
+@click.command(epilog=cli.exit_status(0, 2, 64, 65))
 @click.argument("bundle", metavar="BUNDLE")
 @click.argument("item", required=False, type=click.IntRange(min=1), metavar="[ITEM]")
 @options.identity
 @cli.json_option
 def inspect(
-    *, bundle: str, item: int | None, identity_files: tuple[str, ...], as_json: bool
+    *,
+    bundle: str,
+    item: int | None,
+    identity_files: tuple[str, ...],
+    passphrase_file: str | None,
+    as_json: bool,
 ) -> int:
     """Show what a bundle holds: case, host, clock, counts, and every item with its outcome.
 
@@ -45,7 +50,7 @@ def inspect(
     from hozen_hashes.opened import open_bundle
     from hozen_hashes.words import Words
 
-    identities = inputs.age_identities(identity_files)
+    identities = inputs.holders(identity_files, passphrase_file)
     with open_bundle(bundle, stdin=sys.stdin.buffer, identities=identities) as opened:
         found = read_contents(opened, item=item)
     row = None if item is None else found.row(item)

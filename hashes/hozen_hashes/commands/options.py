@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any, TypeVar
+
 import click
+
+from hozen_hashes import cli
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+F = TypeVar("F", bound="Callable[..., Any]")
 
 root = click.option(
     "--root",
@@ -11,13 +20,19 @@ root = click.option(
     metavar="PEM",
     help="Root certificate, obtained by another way than the bundle; may be repeated.",
 )
-identity = click.option(
-    "--identity",
-    "identity_files",
-    multiple=True,
-    metavar="AGEFILE",
-    help="age identity that opens what is encrypted; may be repeated.",
-)
+
+
+def identity(command: F) -> F:
+    """Add `--identity`, passed as `identity_files`, and `--passphrase-file`; give both to `inputs.holders`."""
+    return click.option(
+        "--identity",
+        "identity_files",
+        multiple=True,
+        metavar="KEYFILE",
+        help="Opens what is encrypted: age identity, or a certificate's private key (PEM, PKCS #12); may be repeated.",
+    )(cli.passphrase_option(command))
+
+
 at = click.option(
     "--at",
     metavar="TIME",

@@ -41,6 +41,7 @@ def salvage(
     root_files: tuple[str, ...],
     at: str | None,
     identity_files: tuple[str, ...],
+    passphrase_file: str | None,
     as_json: bool,
 ) -> int:
     """Prove what an interrupted capture holds.
@@ -59,7 +60,7 @@ def salvage(
     from hozen_hashes.words import Words
 
     roots, moment = inputs.roots(root_files), inputs.moment(at)
-    source = partials.locate(Path(partial), inputs.age_identities(identity_files))
+    source = partials.locate(Path(partial), inputs.holders(identity_files, passphrase_file))
     report = source.report()
     chain = _chain(report, roots, moment) if roots else None
     written = _write(source, report, target) if target is not None else None

@@ -17,7 +17,7 @@ from hozen_hashes.errors import MismatchError, NotVerifiableError, UsageError
 if TYPE_CHECKING:
     from cryptography import x509
 
-    from hozen_hashes.agekeys import Identity
+    from hozen_hashes.holder.keys import Holder
     from hozen_hashes.identity import Signer
     from hozen_hashes.verify import VerificationReport
 
@@ -59,8 +59,8 @@ class _Signing:
     "--age-identity",
     "age_files",
     multiple=True,
-    metavar="AGEFILE",
-    help="Opens an encrypted bundle.",
+    metavar="KEYFILE",
+    help="Opens an encrypted bundle: age identity, or a certificate's private key (PEM, PKCS #12).",
 )
 @click.option(
     "--seal",
@@ -104,7 +104,7 @@ def sign(
             f"{bundle.name} is not encrypted", hint="An opener signs about hz-….zip.age."
         )
     report = _verified(
-        bundle, inputs.seal(seal), inputs.roots(root_files), inputs.age_identities(age_files)
+        bundle, inputs.seal(seal), inputs.roots(root_files), inputs.holders(age_files)
     )
     signer = open_signer(
         identity,
@@ -126,7 +126,7 @@ def _verified(
     bundle: Path,
     seal: str | None,
     roots: tuple[x509.Certificate, ...],
-    identities: tuple[Identity, ...],
+    identities: tuple[Holder, ...],
 ) -> VerificationReport:
     """Return the report of a bundle that is fit to be signed.
 

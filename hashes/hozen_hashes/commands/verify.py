@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from hozen_hashes.agekeys import Identity
     from hozen_hashes.cosignature import WitnessKey
+    from hozen_hashes.holder.keys import Holder
     from hozen_hashes.note import VerifierKey
     from hozen_hashes.revocation import RevocationList
     from hozen_hashes.verify import VerificationReport
@@ -38,7 +38,7 @@ class Request:
     seal: str | None
     receipt: Mapping[str, bytes] | None
     operator_expected: bool
-    identities: tuple[Identity, ...]
+    identities: tuple[Holder, ...]
     at: datetime
     tsa_roots: tuple[x509.Certificate, ...] = ()
     tsa_list: TsaList | None = None
@@ -120,6 +120,7 @@ def verify(
     tsa_list_file: str | None,
     revoked_files: tuple[str, ...],
     identity_files: tuple[str, ...],
+    passphrase_file: str | None,
     at: str | None,
     as_json: bool,
 ) -> int:
@@ -145,7 +146,7 @@ def verify(
         seal=inputs.seal(seal),
         receipt=None if receipt is None else read_receipt(Path(receipt)),
         operator_expected=operator_expected,
-        identities=inputs.age_identities(identity_files),
+        identities=inputs.holders(identity_files, passphrase_file),
         at=inputs.moment(at),
         tsa_roots=inputs.roots(tsa_root_files),
         tsa_list=inputs.tsa_list(tsa_list_file),
