@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from hozen_hashes import cli
+from hozen_hashes.commands.key_drill import drill
 from hozen_hashes.commands.key_issue import import_certificate, request
 from hozen_hashes.commands.keytext import print_key
 from hozen_hashes.errors import UsageError
@@ -15,7 +16,7 @@ from hozen_hashes.errors import UsageError
 _PATH = click.Path(path_type=Path)
 
 
-@click.group(epilog=cli.exit_status(0, 64, 65, 73))
+@click.group(epilog=cli.exit_status(0, 1, 2, 64, 65, 73))
 def key() -> None:
     """Make, show, request and import evidence keys.
 
@@ -28,9 +29,11 @@ def key() -> None:
       hozen key request responder.pem --out responder.csr
       hozen key import responder.pem --certificate issued.pem --chain ca.pem
       hozen key show responder.pem
+      hozen key drill status drill
     """  # noqa: D301 - click's mark
 
 
+key.add_command(drill)
 key.add_command(request)
 key.add_command(import_certificate)
 

@@ -34,7 +34,7 @@ def read_folder(folder: Path) -> dict[str, bytes] | None:
     """
     ours = (FACTS, SIGNATURE, SEAL)
     names = [name for name in _names(folder) or () if name in ours or KEY_NAME.fullmatch(name)]
-    return {name: _read(folder / name, MAX_FACTS) for name in names} or None
+    return {name: read_plain(folder / name, MAX_FACTS) for name in names} or None
 
 
 def read_openings(proofs: Path) -> dict[str, tuple[bytes, bytes]]:
@@ -48,8 +48,8 @@ def read_openings(proofs: Path) -> dict[str, tuple[bytes, bytes]]:
     for name in sorted(names):
         stem = name.removesuffix(".txt")
         if OPENED.fullmatch(name) and f"{stem}.p7s" in names:
-            text = _read(proofs / name, MAX_STATEMENT)
-            found[stem] = (text, _read(proofs / f"{stem}.p7s", cmsnames.MAX_SIGNATURE_BYTES))
+            text = read_plain(proofs / name, MAX_STATEMENT)
+            found[stem] = (text, read_plain(proofs / f"{stem}.p7s", cmsnames.MAX_SIGNATURE_BYTES))
     return found
 
 
@@ -63,7 +63,13 @@ def _names(folder: Path) -> list[str] | None:
         raise NotVerifiableError(f"cannot read {folder}: {error.strerror}") from None
 
 
-def _read(path: Path, limit: int) -> bytes:
+def read_plain(path: Path, limit: int) -> bytes:
+    """Return the bytes of a plain file.
+
+    Raises:
+        LimitError: it has more than `limit` bytes.
+        NotVerifiableError: it is a link or no plain file, or cannot be read.
+    """
     try:
         descriptor = os.open(path, _FLAGS)
         with os.fdopen(descriptor, "rb") as file:

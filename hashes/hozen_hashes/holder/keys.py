@@ -7,17 +7,22 @@ for ever.
 
 from __future__ import annotations
 
-import os
 import re
-import stat
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from hozen_hashes import agekeys, certificates
 from hozen_hashes.agekeys import Identity
 from hozen_hashes.envelope.enveloped import MAX_BYTES
+from hozen_hashes.envelope.files import read_plain
 from hozen_hashes.envelope.reading import MAX_KEYS
-from hozen_hashes.errors import BadDataError, FormatError, NotVerifiableError, UsageError
+from hozen_hashes.errors import (
+    BadDataError,
+    FormatError,
+    LimitError,
+    NotVerifiableError,
+    UsageError,
+)
 from hozen_hashes.holder import cmsopen
 from hozen_hashes.keyfile import decode_key
 from hozen_hashes.pkcs12file import is_pkcs12, read_pkcs12
@@ -31,8 +36,6 @@ if TYPE_CHECKING:
 _BASE: Final = re.compile(r"(hz-[0-9A-Za-z-]+)(\.journal|\.zip(\.age)?(\.partial)?(\.[0-9]{3})?)")
 _MAX_ENVELOPES: Final = 16
 _ENCRYPTED: Final = b"-----BEGIN ENCRYPTED PRIVATE KEY-----"
-_WISHED: Final = ("O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK")  # not every system has each
-_OPEN: Final = os.O_RDONLY | sum(getattr(os, name, 0) for name in _WISHED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,16 +136,8 @@ def _enveloped(path: Path) -> Iterator[bytes]:
 
 
 def read_enveloped(path: Path) -> list[bytes]:
-    """Return the bytes of an enveloped key, or none: absent, no regular file, or larger than one can be."""
+    """Return the bytes of an enveloped key, or none: absent, no plain file, or larger than one can be."""
     try:
-        descriptor = os.open(path, _OPEN)
-    except OSError:
+        return [read_plain(path, MAX_BYTES)]
+    except (LimitError, NotVerifiableError):
         return []
-    with os.fdopen(descriptor, "rb") as file:
-        state = os.fstat(descriptor)
-        if not stat.S_ISREG(state.st_mode) or state.st_size > MAX_BYTES:
-            return []
-        try:
-            return [file.read(MAX_BYTES)]
-        except OSError:
-            return []
