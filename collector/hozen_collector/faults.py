@@ -24,6 +24,7 @@ POINTS: Final = (
     "leaf-committed",
     "tiles-written",
     "high-water-written",
+    "note-written",
     "checkpoint-written",
     "receipt-stored",
     "upload-released",

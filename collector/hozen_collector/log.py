@@ -1,8 +1,9 @@
 """The transparency log on disk: tiles and checkpoints made from the leaves in the database, signed in order.
 
-Order of writing: tiles (fsync), high-water mark (fsync), checkpoint (rename, fsync). The database's order of leaves is
-the authority: lost tiles are made anew. What was ever signed is remembered in three places, and a database that has
-fewer leaves than one of them remembers was restored from a backup: then nothing is signed.
+Order of writing: tiles (fsync), high-water mark (fsync), checkpoints/<size>.note (once), checkpoint (rename, fsync).
+The database's order of leaves is the authority: lost tiles are made anew. What was ever signed is remembered in four
+places, and a database that has fewer leaves than one of them remembers was restored from a backup, one that leads to
+another root was altered: then nothing is signed.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import select
 
 from hozen_collector import durable, faults, leaves
+from hozen_collector.checkpoints import Checkpoints
 from hozen_collector.index.models import Leaf
 from hozen_hashes.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
 from hozen_hashes.errors import BadDataError, FormatError, HozenError, MismatchError
@@ -53,6 +55,7 @@ class TransparencyLog:
         self._layout = layout
         self._index = index
         self._key = key
+        self._checkpoints = Checkpoints(layout.log / "checkpoints", key.verifier)
         self._lock = threading.RLock()
         self._tree: TileTree | None = None
         self._signed = Checkpoint(key.verifier.name, 0, EMPTY_ROOT)
@@ -69,6 +72,8 @@ class TransparencyLog:
         """
         with self._lock:
             self._load()
+            if self._note:
+                self._keep(self._signed, self._note)
             self.publish()
 
     def publish(self) -> Checkpoint:
@@ -153,33 +158,42 @@ class TransparencyLog:
         note = sign_checkpoint(checkpoint, [self._key])
         durable.write_file(self._layout.state / "high-water", _encode_mark(checkpoint), mode=0o600)
         faults.reach("high-water-written")
+        self._keep(checkpoint, note)
+        faults.reach("note-written")
         durable.write_file(self._layout.log / "checkpoint", note, mode=0o644)
         faults.reach("checkpoint-written")
         self._signed, self._note = checkpoint, note
         if self.published is not None:
             self.published()
 
+    def _keep(self, checkpoint: Checkpoint, note: bytes) -> None:
+        if not self._checkpoints.keep(checkpoint, note):
+            raise _rolled_back(f"another root of {checkpoint.size} leaves was signed before")
+
     def _load(self) -> None:
         with contextlib.suppress(FileNotFoundError):
             self._note = (self._layout.log / "checkpoint").read_bytes()
         if self._note:
             self._signed = verify_checkpoint(self._note, [self._key.verifier]).checkpoint
-        mark = self._read_mark()
+        remembered = {"high-water mark": self._read_mark()}
+        newest = self._checkpoints.newest()
+        if newest is not None:
+            remembered["newest of checkpoints/"] = newest
         with self._index.read() as session:
             have = leaves.count(session)
-        for what, size in (("checkpoint", self._signed.size), ("high-water mark", mark.size)):
-            if size > have:
-                raise _rolled_back(f"the {what} says {size} leaves, the database has {have}")
+        for what, one in {"checkpoint": self._signed, **remembered}.items():
+            if one.size > have:
+                raise _rolled_back(f"the {what} says {one.size} leaves, the database has {have}")
         self._repair()
-        if mark.size > self._signed.size:
-            self._check_mark(mark)
-        elif mark.size == self._signed.size and mark.root != self._signed.root:
-            raise _rolled_back("checkpoint and high-water mark contradict each other")
+        for what, one in remembered.items():
+            self._check_remembered(what, one)
 
-    def _check_mark(self, mark: Checkpoint) -> None:
-        """The crash came between mark and checkpoint: the leaves must lead to what was about to be signed."""
-        if _root(self._texts(mark.size)) != mark.root:
-            raise _rolled_back("the leaves do not lead to the high-water mark")
+    def _check_remembered(self, what: str, one: Checkpoint) -> None:
+        """What was signed, or was about to be when the crash came, must be where the leaves lead."""
+        if one.size > self._signed.size and _root(self._texts(one.size)) != one.root:
+            raise _rolled_back(f"the leaves do not lead to the {what}")
+        if one.size == self._signed.size and one.root != self._signed.root:
+            raise _rolled_back(f"checkpoint and {what} contradict each other")
 
     def _repair(self) -> None:
         """Load the tree as it was last signed; tiles that do not fit the leaves are made anew from them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import os
 import shutil
@@ -14,7 +15,7 @@ from hozen_collector.index.engine import Index
 from hozen_collector.keys import read_keys
 from hozen_collector.layout import Layout
 from hozen_collector.log import RolledBackError, TransparencyLog
-from hozen_hashes.checkpoint import read_checkpoint
+from hozen_hashes.checkpoint import Checkpoint, read_checkpoint, sign_checkpoint
 from hozen_hashes.errors import CannotWriteError, FormatError, HozenError
 from hozen_hashes.merkle import leaf_hash, verify_consistency
 from hozen_hashes.tiles import encode_entries
@@ -144,6 +145,110 @@ def test_an_altered_leaf_stops_the_log(layout: Layout, index: Index, tools: Any)
     assert log.signed[0].size == 3
 
 
+def test_every_checkpoint_that_was_signed_stays_under_its_size(
+    layout: Layout, index: Index
+) -> None:
+    log = opened(layout, index)
+    given = {log.signed[0].size: log.signed[1]}
+    for count in (1, 3, 0, 260):
+        add(layout, index, count)
+        log.publish()
+        given[log.signed[0].size] = log.signed[1]
+    opened(layout, index)
+    kept = {int(one.stem): one.read_bytes() for one in (layout.log / "checkpoints").iterdir()}
+    assert kept == given
+    assert sorted(kept) == [0, 1, 4, 264]
+    assert all(one.stat().st_mode & 0o222 == 0 for one in (layout.log / "checkpoints").iterdir())
+
+
+def forget(layout: Layout) -> None:
+    """Lose all that remembers how far was signed, but `checkpoints/`."""
+    for path in (layout.log / "checkpoint", layout.state / "high-water"):
+        path.unlink()
+    shutil.rmtree(layout.log / "tile")
+
+
+def test_a_rolled_back_log_is_not_signed_while_a_newer_checkpoint_is_known(
+    layout: Layout, index: Index, tools: Any
+) -> None:
+    opened(layout, index)
+    add(layout, index, 5)
+    newest = opened(layout, index).signed[1]
+    tools.sql(layout.root, "DELETE FROM leaf WHERE position > 2")
+    forget(layout)
+    with pytest.raises(RolledBackError, match="checkpoints/ says 5 leaves, the database has 3"):
+        opened(layout, index)
+    add(layout, index, 2)  # as many leaves again, but others: the same size, another root
+    with pytest.raises(RolledBackError, match="do not lead to the newest of checkpoints/"):
+        opened(layout, index)
+    add(layout, index, 1)
+    with pytest.raises(RolledBackError, match="do not lead to the newest of checkpoints/"):
+        opened(layout, index)
+    assert not (layout.log / "checkpoint").exists()
+    assert (layout.log / "checkpoints" / "5.note").read_bytes() == newest
+
+
+def test_two_roots_of_one_size_are_never_signed(layout: Layout, index: Index) -> None:
+    log = opened(layout, index)
+    add(layout, index, 2)
+    before = log.publish()
+    key = read_keys(layout).log
+    other = sign_checkpoint(Checkpoint(before.origin, 3, bytes(32)), [key])
+    (layout.log / "checkpoints" / "3.note").write_bytes(other)
+    add(layout, index, 1)
+    with pytest.raises(RolledBackError, match="another root of 3 leaves was signed before"):
+        log.publish()
+    assert read_checkpoint((layout.log / "checkpoint").read_bytes())[0] == before
+    assert log.signed[0] == before
+    with pytest.raises(RolledBackError, match="do not lead to"):
+        opened(layout, index)
+
+
+def test_a_mark_and_a_checkpoint_of_one_size_that_differ_stop_the_log(
+    layout: Layout, index: Index
+) -> None:
+    opened(layout, index)
+    add(layout, index, 3)
+    log = opened(layout, index)
+    mark = layout.state / "high-water"
+    good = mark.read_text()
+    root = base64.b64encode(log.signed[0].root).decode()
+    mark.write_text(good.replace(root, base64.b64encode(bytes(32)).decode()))
+    with pytest.raises(RolledBackError, match="contradict each other"):
+        opened(layout, index)
+    mark.write_text(good)
+    opened(layout, index)
+
+
+def test_a_log_from_before_gets_the_note_of_its_newest_checkpoint(
+    layout: Layout, index: Index
+) -> None:
+    opened(layout, index)
+    add(layout, index, 3)
+    note = opened(layout, index).signed[1]
+    shutil.rmtree(layout.log / "checkpoints")
+    opened(layout, index)
+    assert [one.name for one in (layout.log / "checkpoints").iterdir()] == ["3.note"]
+    assert (layout.log / "checkpoints" / "3.note").read_bytes() == note
+
+
+def test_a_damaged_note_stops_the_log(layout: Layout, index: Index) -> None:
+    opened(layout, index)
+    add(layout, index, 1)
+    opened(layout, index)
+    place = layout.log / "checkpoints" / "1.note"
+    good = place.read_bytes()
+    place.chmod(0o600)
+    for bad in (b"", good[:-9], (layout.log / "checkpoints" / "0.note").read_bytes()):
+        place.write_bytes(bad)
+        with pytest.raises(FormatError, match="damaged"):
+            opened(layout, index)
+    place.unlink()
+    place.mkdir()
+    with pytest.raises(FormatError, match="cannot be read"):
+        opened(layout, index)
+
+
 @pytest.mark.parametrize("mark", [b"", b"x\n", b"hozen-high-water/1\nother\n0\nAA==\n"])
 def test_a_damaged_mark_stops_the_log(layout: Layout, index: Index, mark: bytes) -> None:
     opened(layout, index)
@@ -161,7 +266,7 @@ def test_a_write_that_fails_leaves_the_log_as_it_was_and_the_next_one_goes_on(
     log.publish()
     real = durable.write_file
     for late in (False, True):
-        for nth in range(5):
+        for nth in range(6):
             calls = iter(range(100))
 
             def fails(

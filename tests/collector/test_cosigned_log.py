@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -201,6 +202,7 @@ def test_a_log_that_was_rewritten_is_refused_and_verify_tells(
     tools.sql(empty_collector, "UPDATE leaf SET text=? WHERE position=0", b"another history\n")
     for path in (layout.log / "checkpoint", layout.state / "high-water"):
         path.unlink()
+    shutil.rmtree(layout.log / "checkpoints")
     again = serve(empty_collector, config=config)
     client.port = again.port
     bundle = tools.make_bundle()
@@ -233,6 +235,7 @@ def test_a_log_that_was_rolled_back_is_refused(
     tools.sql(empty_collector, "DELETE FROM cosignature")
     for path in (layout.log / "checkpoint", layout.state / "high-water"):
         path.unlink()
+    shutil.rmtree(layout.log / "checkpoints")
     again = serve(empty_collector, config=config)
     said = until(lambda: [one for one in status(empty_collector) if one["failures"]])
     assert "rolled back" in said[0]["error"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -195,6 +196,7 @@ def test_a_real_log_that_is_rewritten_on_disk_is_refused(
     tools.sql(layout.root, "UPDATE leaf SET text=? WHERE position=1", b"other")
     for path in (layout.log / "checkpoint", layout.state / "high-water"):
         path.unlink()
+    shutil.rmtree(layout.log / "checkpoints")
     add(layout, index, 3)
     forged = TransparencyLog(layout, index, key)
     forged.open()
