@@ -15,6 +15,7 @@ from hozen_collector.intake.store import UploadStore
 from hozen_collector.layout import Layout, existing
 from hozen_collector.log import TransparencyLog
 from hozen_collector.receipts import Receipts
+from hozen_collector.timestamps import backfill
 from hozen_collector.timestamps.authorities import Authorities, load_authorities
 from hozen_collector.timestamps.keeping import reschedule
 from hozen_collector.witnesses.keeping import Cosignatures
@@ -77,6 +78,7 @@ def open_collector(root: Path, settings: Settings) -> Collector:
     store.sweep_files()
     beside.sweep(layout.uploads)
     reschedule(index, authorities.ageing)
+    backfill.promise(index, authorities)
     jobs.release_all(index, max_attempts=settings.job_attempts)
     return Collector(
         layout=layout,

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from hozen_collector import durable, faults
-from hozen_hashes.digest import Digest
+from hozen_hashes.digest import Digest, sha256_hex
 from hozen_hashes.errors import InternalError
 
 if TYPE_CHECKING:
@@ -38,6 +38,11 @@ class FilesystemArchive:
             raise InternalError("the archive is asked for something that is no SHA-256")
         container = self.path(sha256)
         return container.with_name(f"{container.name}.envelope") / digest
+
+    def stamp(self, sha256: str, reply: bytes) -> Path:
+        """Give where a time stamp of the container's machine seal lies or would lie; errors as `path`."""
+        container = self.path(sha256)
+        return container.with_name(f"{container.name}.stamps") / sha256_hex(reply)
 
     def put_once(self, source: Path, sha256: str, size: int) -> None:
         """Make the container at `source`, whose bytes were just found to have this hash, part of the archive.

@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 from hozen_collector import durable, faults, jobs, leaves
 from hozen_collector.certificates import fingerprint, nanoseconds
 from hozen_collector.index.models import Stamp
+from hozen_collector.timestamps import copies
 from hozen_collector.timestamps.ageing import algorithms_of
 from hozen_hashes.verify.anchors import Anchors
 from hozen_hashes.verify.stamps import Stamp as Judged
@@ -75,6 +76,8 @@ def keep(
     faults.reach("stamp-received")
     sha256 = hashlib.sha256(reply.raw).hexdigest()
     put(collector, reply.raw, sha256)
+    words = {"bundle": about.bundle, "subject": about.subject, "name": authority.name}
+    copies.write(collector, **words, reply=reply.raw)
     faults.reach("stamp-archived")
     tier = _tier(collector, authority, reply)
     with collector.index.write() as session:

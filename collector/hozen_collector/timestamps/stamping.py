@@ -12,7 +12,7 @@ from hozen_collector import durable, jobs
 from hozen_collector.certificates import nanoseconds
 from hozen_collector.clock import SECOND, now_ns
 from hozen_collector.index.models import Stamp
-from hozen_collector.timestamps import tasks
+from hozen_collector.timestamps import backfill, copies, tasks
 from hozen_collector.timestamps.ageing import algorithms_of
 from hozen_collector.timestamps.asking import Asker, RefusedReplyError
 from hozen_collector.timestamps.keeping import About, keep, put, stamp_of
@@ -98,8 +98,13 @@ def _patience(collector: Collector) -> float:
 
 
 def _run(collector: Collector, asker: Asker, job: jobs.Claim) -> None:
-    if job.args["kind"] == tasks.RENEWAL:
+    kind = job.args["kind"]
+    if kind == tasks.RENEWAL:
         _renew(collector, asker, job)
+    elif kind == backfill.BACKFILL:
+        backfill.go_on(collector, job)
+    elif kind == copies.COPIES:
+        copies.go_on(collector, job)
     else:
         _stamp(collector, asker, job)
 

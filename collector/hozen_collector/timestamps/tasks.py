@@ -4,6 +4,8 @@ A job is one of:
     seal        over `signatures/agent.p7s` of an accepted container, by one authority
     checkpoint  over a checkpoint of the log, by one authority
     renewal     over an earlier stamp's raw reply, by the first authority whose certificate lives longer
+    backfill    a step along the log that promises the seals of older bundles (`backfill`)
+    copies      a step that writes older stamps beside their containers (`copies`)
 """
 
 from __future__ import annotations
@@ -37,15 +39,17 @@ def promise_seal(
 ) -> None:
     """Promise the stamps of a machine seal, once for each authority, in the transaction of its acceptance."""
     for authority in collector.authorities.every:
-        words = {
-            "kind": SEAL,
-            "target": signature,
-            "authority": authority.name,
-            "at": str(now_ns()),
-        }
-        about = {"bundle": bundle, "case": case, "seal": seal}
-        key = f"stamp:{SEAL}:{signature}:{authority.name}"
-        jobs.enqueue(session, TASKS + authority.name, {**words, **about}, key=key)
+        promise_seal_by(session, authority.name, signature, bundle=bundle, case=case, seal=seal)
+
+
+def promise_seal_by(
+    session: Session, name: str, signature: str, *, bundle: str, case: str, seal: str
+) -> None:
+    """Promise the stamp of a machine seal by one authority, once."""
+    words = {"kind": SEAL, "target": signature, "authority": name, "at": str(now_ns())}
+    about = {"bundle": bundle, "case": case, "seal": seal}
+    key = f"stamp:{SEAL}:{signature}:{name}"
+    jobs.enqueue(session, TASKS + name, {**words, **about}, key=key)
 
 
 def promise_due(collector: Collector) -> bool:
