@@ -189,7 +189,7 @@ class JournalCheck:
             return "absent: " + ", ".join(f"{name}.{end}" for part, end in parts if part is None)
         if segment.problem:
             return segment.problem
-        if not _signed(pem, signature, segment.sha256):
+        if not is_signed(pem, signature, segment.sha256):
             return f"{name}.sig: the key in {name}.pub did not make it over {name}.jsonl"
         return self._chain_problem(segment, pem, proved)
 
@@ -217,7 +217,8 @@ class JournalCheck:
         return next((text for holds, text in rules if not holds), "")
 
 
-def _signed(pem: bytes, signature: bytes, digest: str) -> bool:
+def is_signed(pem: bytes, signature: bytes, digest: str) -> bool:
+    """Return whether the P-256 key made the signature over the segment with this SHA-256 (64 hexadecimal digits)."""
     try:
         key = load_pem_public_key(pem)
     except (ValueError, UnsupportedAlgorithm):

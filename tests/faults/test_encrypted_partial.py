@@ -8,14 +8,22 @@ import random
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from envelopes import vendor
 from provable import judge
 
 from hozen_hashes.age import read_identities
+from hozen_hashes.envelope.sidecar import check_clear
+from hozen_hashes.errors import NotVerifiableError
+from hozen_hashes.holder.keys import CertificateKey, read_holders
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from synthetic_host import Host
+
+    from hozen_hashes.agekeys import Identity
+    from hozen_hashes.holder.keys import Holder
 
 pytestmark = [pytest.mark.needs("age"), pytest.mark.needs("age-keygen")]
 
@@ -32,6 +40,7 @@ head -c 3000000 /dev/urandom >/var/log/zbig.log
 """
 _KEY = r"age-keygen -o key.txt 2>/dev/null; TO=$(sed -n 's/.*public key: //p' key.txt)"
 _LAST_CHUNK = 64 << 10
+_CERTIFICATES = "--recipient rsa.pem --recipient ec.pem"
 # What an unencrypted medium shows at once: ZIP members, journal records, names, the case, and bytes of the evidence.
 # Six bytes and more: four of them stand in some hundred megabytes of ciphertext by chance.
 _CLEAR = (
@@ -49,35 +58,68 @@ def capture(case: str, out: str = "usb", more: str = '--recipient "$TO"') -> str
     return f"hozen -q capture {case} --profile ./logs.yaml --allow-local --out {out} {more}"
 
 
-def _killed(host: Host, case: str, *, times: int, seed: int) -> list[Path]:
+def _killed(
+    host: Host, case: str, *, times: int, seed: int, more: str = '--recipient "$TO"'
+) -> list[Path]:
     """Kill captures at random moments of random epochs; return the folders with a partial."""
     chance = random.Random(seed)
     moments = [(n * 16 // times, chance.uniform(0, 0.06)) for n in range(times)]
+    if times == 1:
+        moments = [(4, 0.03)]
     script = "\n".join(
-        f"""mkdir k{n}; {capture(case, out=f"k{n}")} & pid=$!
+        f"""mkdir k{n}; {capture(case, out=f"k{n}", more=more)} & pid=$!
         until compgen -G "k{n}/*.journal/{epoch:06d}.sig" >/dev/null || ! kill -0 $pid; do sleep 0.005; done
         sleep {wait:.3f}; kill -9 $pid; wait $pid 2>/dev/null"""
         for n, (epoch, wait) in enumerate(moments)
     )
     run = host.run(
-        f"{script}\nhozen salvage k1/*.journal; echo open $?", setup=f"{_LOGS}\n{_KEY}", timeout=230
+        f"{script}\nhozen salvage k0/*.journal; echo open $?",
+        setup=f"{_LOGS}\n{_KEY}",
+        timeout=20 + 12 * times,
     )
     assert "open 2" in run.stdout, run.stderr
     assert "error: 検証不能" in run.stderr
     assert "--identity" in run.stderr
+    assert "without a key: " in run.stdout
     folders = [host.work / f"k{n}" for n in range(times)]
     return [folder for folder in folders if not list(folder.glob("*.zip.age"))]
 
 
-def _judge_all(host: Host, folders: list[Path]) -> tuple[int, int]:
-    identities = read_identities((host.work / "key.txt").read_text(encoding="ascii"))
+def _judge_all(folders: list[Path], *holders: Holder) -> tuple[int, int]:
     epochs = items = 0
     for folder in folders:
-        remains = judge(folder, identities=identities, held_back=_LAST_CHUNK)
+        remains = judge(folder, holders=holders, held_back=_LAST_CHUNK)
         epochs, items = max(epochs, remains.epochs), max(items, remains.items)
         assert remains.report.start is not None
+        _judge_without_a_key(next(folder.glob("*.journal")), remains.report.journal.proved)
         assert [word for word in _CLEAR if _on_medium(folder, word)] == []
     return epochs, items
+
+
+def _judge_without_a_key(journal: Path, proved: int) -> None:
+    """The clear part shows as many signed segments as the recipient can prove, and nothing else but a torn newest."""
+    clear = check_clear(journal)
+    assert clear.signed >= proved
+    assert all(epoch == clear.epochs - 1 for epoch, _ in clear.problems)
+
+
+def _age_key(host: Host) -> list[Identity]:
+    return read_identities((host.work / "key.txt").read_text(encoding="ascii"))
+
+
+def _certificate_keys(host: Host) -> list[Holder]:
+    """Return the keys for `_CERTIFICATES`."""
+    found: list[Holder] = []
+    for kind in ("rsa", "ec"):
+        key = (host.work / f"{kind}.key").read_bytes()
+        found += read_holders(key, kind, lambda: None)
+    return found
+
+
+def _killed_for_certificates(host: Host, case: str, *, times: int, seed: int) -> list[Path]:
+    for kind in ("rsa", "ec"):
+        vendor(host.work, kind, name=kind)
+    return _killed(host, case, times=times, seed=seed, more=_CERTIFICATES)
 
 
 def _on_medium(folder: Path, word: bytes) -> bool:
@@ -89,7 +131,7 @@ def test_kill_9_of_an_encrypted_capture_loses_one_epoch_and_one_chunk(
 ) -> None:
     torn = _killed(host, case_options, times=10, seed=3)
     assert len(torn) >= 8, "most kills must hit a running capture"
-    epochs, items = _judge_all(host, torn)
+    epochs, items = _judge_all(torn, *_age_key(host))
     assert epochs >= 5
     assert items >= 20
 
@@ -98,7 +140,31 @@ def test_kill_9_of_an_encrypted_capture_loses_one_epoch_and_one_chunk(
 def test_kill_9_at_30_points_of_encrypted_captures(host: Host, case_options: str) -> None:
     torn = _killed(host, case_options, times=32, seed=4)
     assert len(torn) >= 24, "most kills must hit a running capture"
-    epochs, items = _judge_all(host, torn)
+    epochs, items = _judge_all(torn, *_age_key(host))
+    assert epochs >= 10
+    assert items >= 100
+
+
+@pytest.mark.needs("openssl")
+def test_a_killed_capture_for_certificates_is_proved_with_either_key(
+    host: Host, case_options: str
+) -> None:
+    torn = _killed_for_certificates(host, case_options, times=1, seed=5)
+    assert len(torn) == 1, "the kill must hit a running capture"
+    found = {_judge_all(torn, key) for key in _certificate_keys(host)}
+    assert len(found) == 1, "both holders prove the same"
+    assert found.pop()[0] >= 4
+    with pytest.raises(NotVerifiableError, match="none of the given keys"):
+        _judge_all(torn, CertificateKey(ec.generate_private_key(ec.SECP256R1())))
+
+
+@pytest.mark.slow
+@pytest.mark.needs("openssl")
+def test_kill_9_at_30_points_of_captures_for_certificates(host: Host, case_options: str) -> None:
+    torn = _killed_for_certificates(host, case_options, times=36, seed=6)
+    assert len(torn) >= 30, "thirty kills must hit a running capture"
+    found = {_judge_all(torn, key) for key in _certificate_keys(host)}
+    ((epochs, items),) = found  # both holders prove the same
     assert epochs >= 10
     assert items >= 100
 

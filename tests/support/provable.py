@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hozen_hashes import partials
+from hozen_hashes.holder.keys import identities_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from hozen_hashes.agekeys import Identity
+    from hozen_hashes.holder.keys import Holder
     from hozen_hashes.salvage import SalvageReport
 
 
@@ -40,7 +42,7 @@ def judge(
     folder: Path,
     *,
     durable: int | None = None,
-    identities: Sequence[Identity] = (),
+    holders: Sequence[Holder] = (),
     held_back: int = 0,
 ) -> Remains:
     """Return what the partial in `folder` proves; LostError when it proves less than bundle-v1 §6 promises.
@@ -48,13 +50,14 @@ def judge(
     Args:
         folder: holds `<id>.journal` and the container beside it.
         durable: epochs that must be proved; None: all that are there but the newest.
-        identities: open an encrypted partial.
+        holders: open an encrypted partial: age identities, or keys of certificates.
         held_back: so many bytes at the end of what was recorded may have waited in the writer (age's last chunk).
     """
     journal = next(folder.glob("*.journal"), None)
     if journal is None:
         raise LostError(f"nothing is there, {durable} epochs were durable")
-    report = partials.locate(journal, identities).report()
+    report = partials.locate(journal, holders).report()
+    identities = identities_for(journal, holders)
     must(report.contradictions == (), "bytes contradict a proved record")
     least = _there(journal) - 1 if durable is None else durable
     proved = report.journal.proved

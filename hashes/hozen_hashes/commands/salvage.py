@@ -9,12 +9,14 @@ import click
 
 from hozen_hashes import cli
 from hozen_hashes.commands import options
+from hozen_hashes.errors import NotVerifiableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cryptography import x509
 
+    from hozen_hashes.envelope.sidecar import ClearReport
     from hozen_hashes.salvage import SalvageReport
     from hozen_hashes.words import Words
 
@@ -48,7 +50,8 @@ def salvage(
 
     PARTIAL is hz-….zip.partial (or its first volume, or a torn hz-….zip), or the directory hz-….journal. What lies
     beside it is found. Nothing is changed. A file counts as proved when a journal segment whose signature holds,
-    and whose key was announced by the one before it, names its hash.
+    and whose key was announced by the one before it, names its hash. Of an encrypted capture, without --identity, only
+    the signatures over the hashes of the encrypted segments are checked: the result is then "not verifiable".
 
     \b
     Examples:
@@ -57,10 +60,13 @@ def salvage(
     """  # noqa: D301 - click's mark
     from hozen_hashes import partials
     from hozen_hashes.commands import inputs
+    from hozen_hashes.envelope.sidecar import is_encrypted
     from hozen_hashes.words import Words
 
     roots, moment = inputs.roots(root_files), inputs.moment(at)
     source = partials.locate(Path(partial), inputs.holders(identity_files, passphrase_file))
+    if not identity_files and source.journal is not None and is_encrypted(source.journal):
+        return _keyless(source.journal, target, as_json=as_json)
     report = source.report()
     chain = _chain(report, roots, moment) if roots else None
     written = _write(source, report, target) if target is not None else None
@@ -74,6 +80,57 @@ def salvage(
     if report.contradictions or (chain is not None and chain[0] == "mismatch"):
         return 1
     return 0 if report.journal.proved else 2
+
+
+def _keyless(journal: Path, target: Path | None, *, as_json: bool) -> int:
+    """Show what the clear part of an encrypted journal proves by itself; the result is 検証不能.
+
+    Raises:
+        NotVerifiableError: files were asked for, which nobody without a key can write.
+    """
+    from hozen_hashes.envelope.sidecar import check_clear
+
+    found = check_clear(journal)
+    if as_json:
+        cli.emit_json(_keyless_json(journal, found))
+    else:
+        for line in _keyless_lines(found):
+            cli.say(line)
+    cli.error(
+        "検証不能: the capture is encrypted; its records, files and container cannot be read without the key",
+        hint="give the recipient's key with --identity FILE",
+    )
+    if target is not None:
+        cli.warn("nothing was written")
+    return NotVerifiableError.exit_code
+
+
+def _keyless_lines(found: ClearReport) -> Iterator[str]:
+    yield cli.pick(
+        en=f"without a key: {found.signed} of {found.epochs} segments are signed over their stated hashes,"
+        " each by the key beside it",
+        ja=f"鍵なしの確認: セグメント {found.epochs} 件のうち {found.signed} 件は、"
+        "記載のハッシュ値に対する署名が横の公開鍵で検証できます",
+    )
+    yield cli.pick(
+        en="not shown: that the encrypted text has these hashes, that each key was announced, whose journal it is",
+        ja="確認していないこと: 暗号化された本文がそのハッシュ値を持つこと、"
+        "鍵が前のセグメントで予告されていたこと、誰のジャーナルか",
+    )
+    for epoch, reason in found.problems:
+        yield f"  {epoch:06d}  {cli.safe_text(reason)}"
+
+
+def _keyless_json(journal: Path, found: ClearReport) -> dict[str, object]:
+    return {
+        "format": "hozen-salvage/1",
+        "bundle_id": journal.name.removesuffix(".journal"),
+        "keyless": {
+            "segments": found.epochs,
+            "signed": found.signed,
+            "problems": [{"segment": epoch, "reason": reason} for epoch, reason in found.problems],
+        },
+    }
 
 
 def _chain(
