@@ -154,7 +154,7 @@ def test_an_opener_states_which_file_was_opened_and_what_was_in_it(
     assert (statement.seal, statement.bundle) == (report["seal"], report["bundle_id"])
     assert step(report, 15)["result"] != "mismatch"  # a verifier passes over it
     signed = (tmp_path / "one.proofs" / "opened-02.p7s").read_bytes()
-    assert cms.verify_detached(signed, hashlib.sha256(text).digest())
+    cms.verify_detached(signed, hashlib.sha256(text).digest())  # raises when it does not hold
     secret.write_bytes(ciphertext[:-1] + bytes([ciphertext[-1] ^ 1]))
     assert main(["sign", str(secret), *call, *opened]) in {1, 2, 65}
     assert sorted(one.name for one in (tmp_path / "one.proofs").iterdir()) == names
