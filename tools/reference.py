@@ -231,15 +231,24 @@ def _outcomes(one: Any) -> list[str]:
     """Return how an attempt of the family can end: the recorder's five ways, and those that its modules name."""
     outcomes = importlib.import_module("hozen_agent.items").Outcome
     text = _source(sys.modules[one.collect.__module__].__name__)
-    used = (
-        f"hozen_agent.{name}"
+    used = {
+        module
         for where, names in _OWN.findall(text)
-        for name in ([where] if where else re.findall(r"\w+", names))
-    )
+        for module in _modules(f"hozen_agent.{where}".rstrip("."), re.findall(r"\w+", names))
+    }
     text += "".join(_source(name) for name in used if not name.endswith((".items", ".registry")))
     files = "ctx.files" in text or "files.capture" in text
     named = {o for o in (outcomes.MISSING, outcomes.DENIED) if files or f"Outcome.{o.name}" in text}
     return [str(o) for o in outcomes if o in named or o not in {outcomes.MISSING, outcomes.DENIED}]
+
+
+def _modules(where: str, names: list[str]) -> list[str]:
+    """Return the modules that an import means: the named ones of a package, else the one that holds the names."""
+    package = importlib.import_module(where)
+    if not hasattr(package, "__path__"):
+        return [where]
+    inside = {module.name for module in pkgutil.iter_modules(package.__path__)}
+    return [f"{where}.{name}" for name in names if name in inside] or [where]
 
 
 def _source(name: str) -> str:

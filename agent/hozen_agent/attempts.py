@@ -8,7 +8,7 @@ import struct
 from typing import TYPE_CHECKING, Final
 
 from hozen_agent.items import Attempt, AttemptFailed, FileStat, Outcome
-from hozen_agent.ring import STAT, Code, Flag, Kind, WorkerGoneError, WorkerSilentError
+from hozen_agent.workers.ring import STAT, Code, Flag, Kind, WorkerGoneError, WorkerSilentError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

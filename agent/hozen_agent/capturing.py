@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
     from hozen_agent.addressees import Addressees
     from hozen_agent.opening import CollectorPort
+    from hozen_agent.proc.sweep import Sweep
+    from hozen_agent.reading.window import Window
     from hozen_agent.session import Result
-    from hozen_agent.sweep import Sweep
-    from hozen_agent.window import Window
     from hozen_config.casefile import CaseFile
     from hozen_config.profile import Profile
     from hozen_hashes.identity import Signer

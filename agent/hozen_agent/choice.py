@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hozen_agent.packetwindow import Limits
+    from hozen_agent.net.packetwindow import Limits
     from hozen_agent.planning import Plan
     from hozen_config.casefile import CaseFile
     from hozen_config.profile import Profile
@@ -17,7 +17,7 @@ def window(profile: Profile, plan: Plan, *, seconds: float | None) -> Limits | N
     """Return the bounds of the window on packets, None when the plan has none."""
     if PACKETS not in {step.name for step in plan.steps}:
         return None
-    from hozen_agent.packetwindow import Limits
+    from hozen_agent.net.packetwindow import Limits
 
     own, bounds = profile.packets, profile.limits_of(PACKETS)
     largest = [size for size in (own.bytes, bounds.item, bounds.family) if size is not None]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from hozen_agent import administrators, isolation
 from hozen_agent.context import FileRequest
-from hozen_agent.files import PASSWD_MAX, content
+from hozen_agent.reading.files import PASSWD_MAX, content
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from hozen_agent.leads import Leads
+from hozen_agent.proc.leads import Leads
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from hozen_agent.items import Attempt
-    from hozen_agent.packetwindow import PacketWindow
-    from hozen_agent.redact import Redactor
-    from hozen_agent.sweep import Sweep
-    from hozen_agent.window import Window
+    from hozen_agent.net.packetwindow import PacketWindow
+    from hozen_agent.proc.sweep import Sweep
+    from hozen_agent.reading.window import Window
+    from hozen_agent.redaction.redact import Redactor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from hozen_agent.replies import (
+from hozen_agent.sending.replies import (
     API,
     BUSY,
     MAX_ANSWER,
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from hozen_agent.enrolment import Enrolment
+    from hozen_agent.sending.enrolment import Enrolment
 
 TIMEOUT: Final = 30.0  # seconds without a byte
 CONNECT: Final = 5.0  # seconds until a connection stands: a capture must not wait long for a network that is gone

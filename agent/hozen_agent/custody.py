@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from hozen_agent import proofs
+from hozen_agent.sending import proofs
 from hozen_hashes import newfile
 from hozen_hashes.cms import sign_detached
 from hozen_hashes.errors import (

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from hozen_agent import walk
+from hozen_agent.filetree import walk
 from hozen_hashes.errors import InternalError, UsageError
 
 if TYPE_CHECKING:

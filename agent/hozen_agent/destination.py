@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hozen_agent.durable import cannot_write
-from hozen_agent.mounts import MountTable, read_mountinfo
+from hozen_agent.reading.mounts import MountTable, read_mountinfo
 from hozen_hashes.errors import CannotWriteError, UsageError
 from hozen_hashes.names import readable
 

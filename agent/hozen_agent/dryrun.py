@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from hozen_agent import view
 from hozen_agent.context import Context
-from hozen_agent.finder import Finder
-from hozen_agent.pool import ReaderPool
-from hozen_agent.reader import FileReader
-from hozen_agent.redact import Redactor
-from hozen_agent.sweep import Sweep
+from hozen_agent.filetree.finder import Finder
+from hozen_agent.proc.sweep import Sweep
+from hozen_agent.reading import view
+from hozen_agent.reading.reader import FileReader
+from hozen_agent.redaction.redact import Redactor
+from hozen_agent.workers.pool import ReaderPool
 from hozen_hashes.names import readable
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hozen_agent.artifacts.registry import Artifact
     from hozen_agent.context import FileRequest
     from hozen_agent.items import Attempt
-    from hozen_agent.window import Window
+    from hozen_agent.reading.window import Window
 
 _LOOKED_AT: Final = frozenset({"homes"})
 SECONDS: Final = 30.0

@@ -13,7 +13,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from hozen_agent.directfile import DirectFile
+from hozen_agent.kernel.directfile import DirectFile
 from hozen_hashes.errors import CannotWriteError
 from hozen_hashes.volumes import MAX_VOLUMES
 

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from hozen_agent.mounts import REMOTE
+from hozen_agent.reading.mounts import REMOTE
 
 if TYPE_CHECKING:
     from hozen_agent.destination import Destination

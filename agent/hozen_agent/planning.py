@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from hozen_agent import artifacts as families
 from hozen_agent.artifacts.registry import CATALOGUE, Artifact
-from hozen_agent.window import MARKED
+from hozen_agent.reading.window import MARKED
 from hozen_config.bind import did_you_mean
 from hozen_config.profile import ArtifactLimits
 from hozen_hashes.errors import UsageError
@@ -20,7 +20,7 @@ from hozen_hashes.jsonl import dump_line
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hozen_agent.window import Window
+    from hozen_agent.reading.window import Window
     from hozen_config.profile import Profile
 
 

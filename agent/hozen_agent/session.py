@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
-from hozen_agent import closing, host, opening, originals, timex
+from hozen_agent import closing, host, opening
 from hozen_agent.artifacts.registry import FILES_FROM_RANK
 from hozen_agent.case import case_json
 from hozen_agent.clock import now, utc_now
 from hozen_agent.items import Attempt, Outcome
+from hozen_agent.kernel import timex
 from hozen_agent.recorder import Recorder, fault
+from hozen_agent.redaction import originals
 from hozen_hashes import readme_verify
 from hozen_hashes.errors import CannotWriteError, HozenError
 from hozen_hashes.writer import BundleWriter, EpochLimits, Sealed

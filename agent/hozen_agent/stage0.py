@@ -11,7 +11,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from hozen_agent.sweep import Sweep
+    from hozen_agent.proc.sweep import Sweep
 
 _PROC = "/proc"
 taken: list[tuple[int, Sweep]] = []
@@ -28,7 +28,7 @@ def early() -> None:
     from hozen_agent import traces
 
     traces.begin()
-    from hozen_agent.sweep import sweep
+    from hozen_agent.proc.sweep import sweep
 
     _signal.signal(_signal.SIGHUP, _signal.SIG_IGN)
     try:

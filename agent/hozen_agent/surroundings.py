@@ -6,23 +6,25 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
-from hozen_agent import autogroup, snapshot, syscalls, traces, view
+from hozen_agent import autogroup, syscalls, traces
 from hozen_agent.context import Context
-from hozen_agent.finder import Finder
+from hozen_agent.filetree.finder import Finder
 from hozen_agent.opening import SweepMark
-from hozen_agent.pool import ReaderPool
-from hozen_agent.reader import FileReader
-from hozen_agent.redact import Redactor
-from hozen_agent.selection import Selection
+from hozen_agent.proc import snapshot
+from hozen_agent.reading import view
+from hozen_agent.reading.reader import FileReader
+from hozen_agent.reading.selection import Selection
+from hozen_agent.redaction.redact import Redactor
+from hozen_agent.workers.pool import ReaderPool
 from hozen_hashes.digest import Digest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-    from hozen_agent.packetwindow import Limits, PacketWindow
+    from hozen_agent.net.packetwindow import Limits, PacketWindow
+    from hozen_agent.proc.sweep import Sweep
     from hozen_agent.session import Session
-    from hozen_agent.sweep import Sweep
 
 
 class Surroundings:
@@ -160,7 +162,7 @@ class Surroundings:
 
 
 def _window(limits: Limits, proc: int) -> PacketWindow:
-    from hozen_agent.packetwindow import PacketWindow  # only where packets are asked for
+    from hozen_agent.net.packetwindow import PacketWindow  # only where packets are asked for
 
     return PacketWindow.start(limits, proc=proc)
 

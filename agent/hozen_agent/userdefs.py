@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from hozen_agent import definitions, files
+from hozen_agent import definitions
 from hozen_agent.artifacts.registry import CATALOGUE, artifact
+from hozen_agent.reading import files
 from hozen_hashes.errors import UsageError
 
 if TYPE_CHECKING:

@@ -18,12 +18,12 @@ import hozen_config
 import hozen_hashes
 from hozen_agent.artifacts.registry import CATALOGUE
 from hozen_agent.context import Context, FileRequest
-from hozen_agent.files import whole
-from hozen_agent.finder import Finder
-from hozen_agent.pool import ReaderPool
-from hozen_agent.reader import FileReader
-from hozen_agent.redact import Redactor
-from hozen_agent.sweep import sweep
+from hozen_agent.filetree.finder import Finder
+from hozen_agent.proc.sweep import sweep
+from hozen_agent.reading.files import whole
+from hozen_agent.reading.reader import FileReader
+from hozen_agent.redaction.redact import Redactor
+from hozen_agent.workers.pool import ReaderPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,7 +39,7 @@ _PRELUDE = f"""
 import sys
 sys.path[:0] = {_PATHS!r}
 import base64, json, os, signal, socket, subprocess, time
-from hozen_agent.sweep import sweep
+from hozen_agent.proc.sweep import sweep
 
 def proc():
     return os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -49,8 +49,8 @@ class Reader:
     def __init__(self, root, proc):
         self.at, self.reader, self.notes = (root, proc), None, []
     def __call__(self, requests):
-        from hozen_agent.pool import ReaderPool
-        from hozen_agent.reader import FileReader
+        from hozen_agent.workers.pool import ReaderPool
+        from hozen_agent.reading.reader import FileReader
         if self.reader is None:
             root, at = self.at
             self.reader = FileReader(ReaderPool.start(root=root, proc=at, note=self.notes.append, silence=4.0))
@@ -58,7 +58,7 @@ class Reader:
 
 def context(redact=True, utmp=b"/nonexistent", root=b"/", match=(), offset=None):
     from hozen_agent.context import Context
-    from hozen_agent.redact import Redactor
+    from hozen_agent.redaction.redact import Redactor
     at, top = proc(), os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     return Context(
         proc=at, root=top, sweep=sweep(at, utmp=utmp),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hozen_agent import auditlink, auditrecords
+from hozen_agent.kernel import auditlink, auditrecords
 from hozen_hashes.errors import HozenError
 from hozen_hashes.jsonl import dump_line
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hozen_agent import timex
 from hozen_agent.artifacts import clock
+from hozen_agent.kernel import timex
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hozen_agent import containerstate
 from hozen_agent.artifacts import containers
-from hozen_agent.containernames import container_of
-from hozen_agent.files import whole
 from hozen_agent.items import Outcome
-from hozen_agent.redact import Redactor
-from hozen_agent.sweep import Sweep
+from hozen_agent.proc.containernames import container_of
+from hozen_agent.proc.sweep import Sweep
+from hozen_agent.reading.files import whole
+from hozen_agent.redaction import containerstate
+from hozen_agent.redaction.redact import Redactor
 
 if TYPE_CHECKING:
     from hozen_agent.items import Attempt

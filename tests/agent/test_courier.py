@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hozen_agent import courier, replies
-from hozen_agent.replies import Answer, Endpoint, LostError, RefusedError, parse_url
-from hozen_agent.tokens import PREFIX, parse_token
+from hozen_agent import courier
+from hozen_agent.sending import replies
+from hozen_agent.sending.replies import Answer, Endpoint, LostError, RefusedError, parse_url
+from hozen_agent.sending.tokens import PREFIX, parse_token
 from hozen_hashes.errors import (
     BadDataError,
     DeniedError,

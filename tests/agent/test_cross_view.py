@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 _RUN = """
 import time
 from dataclasses import replace
-from hozen_agent import view
+from hozen_agent.reading import view
 from hozen_agent.artifacts import cross_view
-from hozen_agent.finder import Finder
-from hozen_agent.pool import ReaderPool
-from hozen_agent.reader import FileReader
+from hozen_agent.filetree.finder import Finder
+from hozen_agent.workers.pool import ReaderPool
+from hozen_agent.reading.reader import FileReader
 
 def compared():
     # As in a capture: the sweep through /proc as mounted, everything else through the view.
@@ -236,8 +236,8 @@ def test_a_name_that_exists_and_is_not_listed_is_written_down(isolated: Callable
     # /proc is such a directory: it answers for the number of every thread and lists only processes.
     program = """
         import threading
-        from hozen_agent.jobs import Job
-        from hozen_agent.jobwork import DIRECTORIES
+        from hozen_agent.workers.jobs import Job
+        from hozen_agent.workers.jobwork import DIRECTORIES
         waiting = threading.Thread(target=time.sleep, args=(30,), daemon=True)
         pid = child(lambda: (waiting.start(), time.sleep(30)))
         time.sleep(0.3)

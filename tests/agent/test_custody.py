@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from hozen_agent import custody, parcel
+from hozen_agent import custody
 from hozen_agent.commands.note import note
+from hozen_agent.sending import parcel
 from hozen_hashes import cms
 from hozen_hashes.errors import FormatError, HozenError, LimitError, UsageError
 from hozen_hashes.identity import new_one_capture

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hozen_agent import definitions, walk
+from hozen_agent import definitions
+from hozen_agent.filetree import walk
 from hozen_hashes.errors import UsageError
 
 GOOD = b"""# a user's own

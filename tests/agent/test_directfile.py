@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hozen_agent import directfile, durable
+from hozen_agent import durable
+from hozen_agent.kernel import directfile
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hozen_agent import bpfrecords
+from hozen_agent.kernel import bpfrecords
 from hozen_hashes.jsonl import dump_line
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from hozen_agent.artifacts import executables
-from hozen_agent.files import whole
 from hozen_agent.items import Outcome
-from hozen_agent.window import Window
+from hozen_agent.reading.files import whole
+from hozen_agent.reading.window import Window
 from hozen_hashes.names import percent_decode
 
 Evidence = Any

@@ -14,11 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hozen_agent import bodyfile, fscaps, jobs, jobwork
 from hozen_agent.artifacts import filesystem
-from hozen_agent.files import whole
+from hozen_agent.filetree import bodyfile, fscaps
 from hozen_agent.items import Outcome
-from hozen_agent.window import Window
+from hozen_agent.reading.files import whole
+from hozen_agent.reading.window import Window
+from hozen_agent.workers import jobs, jobwork
 from hozen_hashes.names import percent_decode
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from networks import FIREWALL
 
-from hozen_agent import netasks, nftrecords
-from hozen_agent.firewallrecords import parse
-from hozen_agent.nfttext import rule_set, rule_text
-from hozen_agent.xtablerecords import table_records
+from hozen_agent.net import netasks, nftrecords
+from hozen_agent.net.firewallrecords import parse
+from hozen_agent.net.nfttext import rule_set, rule_text
+from hozen_agent.net.xtablerecords import table_records
 from hozen_hashes.jsonl import dump_line
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hozen_agent.artifacts import kernel
-from hozen_agent.entries import read_entries
-from hozen_agent.kernelrecords import kernel_record, parse_modules, taint_flags
+from hozen_agent.kernel.kernelrecords import kernel_record, parse_modules, taint_flags
+from hozen_agent.proc.entries import read_entries
 from hozen_hashes.jsonl import dump_line
 
 if TYPE_CHECKING:

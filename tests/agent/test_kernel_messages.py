@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hozen_agent import kmsg
-from hozen_agent.redact import Redactor
-from hozen_agent.sysctls import settings
+from hozen_agent.kernel import kmsg
+from hozen_agent.kernel.sysctls import settings
+from hozen_agent.redaction.redact import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +27,7 @@ os.mkdir("r"); os.mkdir("r/dev"); os.mkfifo("r/dev/kmsg")
 show(kernel_messages.collect(context(root=os.path.abspath(b"r"))))
 """
 SETTINGS = """
-from hozen_agent.sysctls import settings
+from hozen_agent.kernel.sysctls import settings
 for name, kind, data, _ in settings(proc()):
     print(json.dumps([name.decode("latin-1"), kind, len(data)]))
 """

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hozen_agent.artifacts import kernel_modules
-from hozen_agent.files import whole
-from hozen_agent.modulefiles import module_of, parse_dep
+from hozen_agent.kernel.modulefiles import module_of, parse_dep
+from hozen_agent.reading.files import whole
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hozen_agent import tracerecords
+from hozen_agent.kernel import tracerecords
 from hozen_hashes.jsonl import dump_line
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from hiding import build
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hozen_agent import listing
+from hozen_agent.filetree import listing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,14 +33,14 @@ if "LD_PRELOAD" not in os.environ:
     time.sleep(0.2)
     env = {**os.environ, "LD_PRELOAD": os.getcwd() + "/libhide.so", "HIDE_PID": str(pid)}
     os.execve(sys.executable, [sys.executable, "-I", "-W", "error", __file__], env)
-from hozen_agent import entries
+from hozen_agent.proc import entries
 from hozen_agent.artifacts import filesystem, temporary_files
-from hozen_agent.deep import DeepPass, pids_now
-from hozen_agent.exehash import ExeHashes
-from hozen_agent.finder import Finder
-from hozen_agent.pool import ReaderPool
-from hozen_agent.reader import FileReader
-from hozen_agent.sweep import sweep
+from hozen_agent.proc.deep import DeepPass, pids_now
+from hozen_agent.proc.exehash import ExeHashes
+from hozen_agent.filetree.finder import Finder
+from hozen_agent.workers.pool import ReaderPool
+from hozen_agent.reading.reader import FileReader
+from hozen_agent.proc.sweep import sweep
 pid = os.environ["HIDE_PID"]
 at = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY)
 root = os.open("planted", os.O_RDONLY | os.O_DIRECTORY)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hozen_agent.machinerecords import machine_record, platform_of
+from hozen_agent.kernel.machinerecords import machine_record, platform_of
 from hozen_hashes.jsonl import dump_line
 
 if TYPE_CHECKING:

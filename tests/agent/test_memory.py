@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import guest
 import pytest
 
-from hozen_agent import kcore
 from hozen_agent.artifacts.memory import collect
 from hozen_agent.items import AttemptFailed, Outcome
+from hozen_agent.kernel import kcore
 from hozen_hashes.age import AgeReader
 from hozen_hashes.agekeys import new_identity
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hozen_agent.mounts import MountTable, is_remote, parse_mountinfo
+from hozen_agent.reading.mounts import MountTable, is_remote, parse_mountinfo
 
 TABLE = rb"""22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
 23 22 0:20 / /proc rw,nosuid - proc proc rw

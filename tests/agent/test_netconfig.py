@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hozen_agent import definitions
-from hozen_agent.files import whole
-from hozen_agent.netconfig import PATTERNS, settings, without_secrets
-from hozen_agent.redact import Redactor
+from hozen_agent.net.netconfig import PATTERNS, settings, without_secrets
+from hozen_agent.reading.files import whole
+from hozen_agent.redaction.redact import Redactor
 
 if TYPE_CHECKING:
     from typing import Any as Evidence  # conftest.Evidence: tests are no package

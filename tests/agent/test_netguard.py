@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from networks import POOLED
 
-from hozen_agent import netasks, netscrub
-from hozen_agent.netguard import Guard
-from hozen_agent.netlink import HEADER, messages
-from hozen_agent.netspaces import pinned
+from hozen_agent.net import netasks, netscrub
+from hozen_agent.net.netguard import Guard
+from hozen_agent.net.netlink import HEADER, messages
+from hozen_agent.net.netspaces import pinned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -185,8 +185,8 @@ for attempt in collect(ctx):
     data = b"".join(attempt.data or ())
     rows += [json.loads(line) for line in data.splitlines()] if attempt.ext == "jsonl" else []
 # The same place, when something else lies there by now.
-from hozen_agent.netask import Answers, ask
-from hozen_agent.netenter import Place
+from hozen_agent.net.netask import Answers, ask
+from hozen_agent.net.netenter import Place
 for place in (Place(1, "descriptor", os.getpid(), b"%d" % kept), Place(1, "path", 1, b"/run/netns/dark"),
               Place(1, "process", 1), Place(5, "path", 1, b"/etc/passwd"), Place(5, "path", 1, b"/run/none")):
     answers = Answers(("net/tcp",))
@@ -215,7 +215,7 @@ def test_refused_questions_open_no_socket_of_their_protocol(
     out = isolated(
         POOLED
         + f"""
-from hozen_agent import netguard
+from hozen_agent.net import netguard
 netguard.Guard._can_load = lambda self: True
 netguard.Guard._registered = lambda self, protocol: protocol == 0
 netguard.Guard.present = lambda self, module: False

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hozen_agent import netasks, netrecords
-from hozen_agent.netlink import attributes, messages
+from hozen_agent.net import netasks, netrecords
+from hozen_agent.net.netlink import attributes, messages
 from hozen_hashes.jsonl import dump_line
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ for command in (
         print("null")
         raise SystemExit
     assert not done.returncode, (command, done.stderr)
-from hozen_agent import netasks, netlink, netrecords
+from hozen_agent.net import netasks, netlink, netrecords
 def dump(one):
     return list(netlink.exchange(0, netlink.request(one.request, one.body, 1)))
 plain = [one for one in netasks.INTERFACES if one.protocol == 0]

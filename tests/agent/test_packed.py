@@ -7,8 +7,8 @@ import tracemalloc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hozen_agent.packed import STRETCH, Entries
-from hozen_agent.sweep import ERROR, FILE, LINK
+from hozen_agent.proc.packed import STRETCH, Entries
+from hozen_agent.proc.sweep import ERROR, FILE, LINK
 
 ENTRY = st.tuples(
     st.binary(max_size=40),

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hozen_agent import packetfile, pcapng
-from hozen_agent.packetring import Seen
+from hozen_agent.net import packetfile, pcapng
+from hozen_agent.net.packetring import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _WATCH = """
 import socket, threading
-from hozen_agent.packetwindow import Limits, PacketWindow
+from hozen_agent.net.packetwindow import Limits, PacketWindow
 
 def up():
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
@@ -162,7 +162,7 @@ def test_packets_without_room_are_counted_and_the_window_is_truncated(
 ) -> None:
     ending, data = watched("""
 up()
-from hozen_agent import packetwindow
+from hozen_agent.net import packetwindow
 packetwindow.HELD = 256 << 10
 say(*watch(Limits(seconds=3, payload=True), lambda: udp(16_000, 1400), hold=1.0))
 """)

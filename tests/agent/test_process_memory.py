@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hozen_agent import addressspace, corefile
-from hozen_agent.residence import PAGE
+from hozen_agent.proc import addressspace, corefile
+from hozen_agent.proc.residence import PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -184,7 +184,7 @@ def test_a_process_that_ended_or_became_another_gives_no_bytes(
     collected: Callable[..., list[Shown]],
 ) -> None:
     attempts = collected(
-        VICTIM + "from hozen_agent import chosenpids\n"
+        VICTIM + "from hozen_agent.proc import chosenpids\n"
         "ctx = context(); ctx.memory_of = (str(pid),)\n"
         "one = chosenpids.matching(ctx.proc, str(pid))[0]\n"
         "show(process_memory._memory(ctx, chosenpids.Chosen(pid, one.start_ticks + 1)))\n"
@@ -212,8 +212,8 @@ def test_pages_that_are_not_there_are_not_fetched(isolated: Callable[..., str]) 
 
 def test_page_by_page_and_by_ranges_say_the_same(isolated: Callable[..., str]) -> None:
     said = isolated(
-        VICTIM + "from hozen_agent.residence import Residence\n"
-        "from hozen_agent import addressspace\n"
+        VICTIM + "from hozen_agent.proc.residence import Residence\n"
+        "from hozen_agent.proc import addressspace\n"
         "fd = os.open(f'/proc/{pid}/pagemap', os.O_RDONLY)\n"
         "os.kill(pid, signal.SIGSTOP); time.sleep(0.1)\n"
         "with open(f'/proc/{pid}/maps', 'rb') as f: areas = addressspace.parse_maps(f.read())\n"

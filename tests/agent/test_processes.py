@@ -16,14 +16,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hozen_agent import procdir, procparse
 from hozen_agent.artifacts import processes
-from hozen_agent.deep import DeepPass, Seen
-from hozen_agent.exehash import ExeHashes
 from hozen_agent.items import Attempt, Outcome
-from hozen_agent.procrecords import process_records
-from hozen_agent.redact import Redactor
-from hozen_agent.sweep import Sweep
+from hozen_agent.proc import procdir, procparse
+from hozen_agent.proc.deep import DeepPass, Seen
+from hozen_agent.proc.exehash import ExeHashes
+from hozen_agent.proc.procrecords import process_records
+from hozen_agent.proc.sweep import Sweep
+from hozen_agent.redaction.redact import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -171,8 +171,9 @@ def test_without_privileges_the_capture_completes_and_says_what_was_denied(
 ) -> None:
     attempts = collected(
         "pid = child(signal.pause); time.sleep(0.1)\n"
-        "import hozen_agent.context, hozen_agent.redact, hozen_agent.artifacts.processes, hozen_hashes.jsonl\n"
-        "import hozen_agent.serve, hozen_agent.reader, hozen_agent.pool\n"
+        "import hozen_agent.context, hozen_agent.redaction.redact\n"
+        "import hozen_agent.artifacts.processes, hozen_hashes.jsonl\n"
+        "import hozen_agent.workers.serve, hozen_agent.reading.reader, hozen_agent.workers.pool\n"
         "os.setgid(65534); os.setuid(65534)\n"
         "ctx = context()\n" + COLLECT
     )
@@ -317,9 +318,9 @@ def test_a_program_on_a_remote_or_unknown_mount_is_not_opened(tmp_path: Path) ->
 
 
 HASHES = """
-from hozen_agent import procdir, procparse
-from hozen_agent.exehash import ExeHashes
-from hozen_agent.leads import Holder, LocalMounts
+from hozen_agent.proc import procdir, procparse
+from hozen_agent.proc.exehash import ExeHashes
+from hozen_agent.proc.leads import Holder, LocalMounts
 shutil = __import__("shutil"); shutil.copy("/bin/sleep", "program")
 pid = child(lambda: os.execv("./program", ["program", "60"])); time.sleep(0.3)
 ctx = context()

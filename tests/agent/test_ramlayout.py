@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hozen_agent import lime, ramlayout
-from hozen_agent.ramlayout import Piece, Range
+from hozen_agent.kernel import lime, ramlayout
+from hozen_agent.kernel.ramlayout import Piece, Range
 from hozen_hashes.errors import FormatError
 
 if TYPE_CHECKING:

@@ -85,7 +85,7 @@ def test_names_of_any_bytes_are_read(evidence: Evidence) -> None:
 
 def test_what_an_attempt_leaves_unread_does_not_disturb_the_next(evidence: Evidence) -> None:
     from hozen_agent.context import FileRequest
-    from hozen_agent.reader import FileReader
+    from hozen_agent.reading.reader import FileReader
 
     evidence.write("/big", bytes(5 << 20))
     evidence.write("/small", b"s")
@@ -203,7 +203,7 @@ def test_a_limit_below_a_small_file_cuts_it_too(evidence: Evidence) -> None:
 
 def test_a_growing_file_ends_at_the_size_it_had_and_is_marked_changed(evidence: Evidence) -> None:
     from hozen_agent.context import FileRequest
-    from hozen_agent.reader import FileReader
+    from hozen_agent.reading.reader import FileReader
 
     place = evidence.write("/log", bytes(8 << 20))
     attempts = FileReader(evidence.pool)([FileRequest(artifact="t", path=b"/log")])
@@ -224,7 +224,7 @@ def test_a_growing_file_ends_at_the_size_it_had_and_is_marked_changed(evidence: 
 def test_a_file_that_becomes_shorter_is_truncated_with_the_byte_where(evidence: Evidence) -> None:
     from hozen_agent.context import FileRequest
     from hozen_agent.items import AttemptFailed
-    from hozen_agent.reader import FileReader
+    from hozen_agent.reading.reader import FileReader
 
     place = evidence.write("/log", bytes(12 << 20))
     attempts = FileReader(evidence.pool)([FileRequest(artifact="t", path=b"/log")])
@@ -300,7 +300,7 @@ def test_names_of_secrets_are_never_opened(evidence: Evidence) -> None:
 
 
 def test_shadow_gives_the_age_of_passwords_and_no_hash(evidence: Evidence) -> None:
-    from hozen_agent import withheld
+    from hozen_agent.redaction import withheld
 
     evidence.write(
         "/etc/shadow",
@@ -337,7 +337,7 @@ def test_a_worker_that_dies_costs_one_item(evidence: Evidence) -> None:
 
     from hozen_agent.context import FileRequest
     from hozen_agent.items import AttemptFailed
-    from hozen_agent.reader import FileReader
+    from hozen_agent.reading.reader import FileReader
 
     evidence.write("/big", bytes(64 << 20))
     evidence.write("/after", b"still read")
@@ -367,7 +367,7 @@ def test_a_stopped_worker_is_given_up_after_the_silence_and_the_rest_is_read(
 
     from hozen_agent.context import FileRequest
     from hozen_agent.items import AttemptFailed
-    from hozen_agent.reader import FileReader
+    from hozen_agent.reading.reader import FileReader
 
     evidence.write("/big", bytes(64 << 20))
     paths = [b"/big"] + [b"/f%d" % n for n in range(200)]
@@ -426,10 +426,11 @@ for name, mode in (("h/open/mine", 0o644), ("h/open/foreign", 0o644), ("h/open/n
 os.chown("h/open/mine", 65534, 65534); os.chmod("h/shut", 0o700)
 os.chmod("..", 0o755)
 root = os.open("h", os.O_PATH | os.O_DIRECTORY)
-from hozen_agent import serve, view
-from hozen_agent.pool import ReaderPool
-from hozen_agent.reader import FileReader
-from hozen_agent.finder import Finder
+from hozen_agent.reading import view
+from hozen_agent.workers import serve
+from hozen_agent.workers.pool import ReaderPool
+from hozen_agent.reading.reader import FileReader
+from hozen_agent.filetree.finder import Finder
 from hozen_agent.context import FileRequest
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 seen = view.prepare()

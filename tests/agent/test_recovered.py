@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hozen_agent import leadscan
-from hozen_agent.leads import MAX_HOLDERS, Holder, Leads
+from hozen_agent.proc import leadscan
+from hozen_agent.proc.leads import MAX_HOLDERS, Holder, Leads
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -268,7 +268,7 @@ def test_what_a_scan_passes_over_is_told(
     collected: Callable[..., list[Shown]],
 ) -> None:
     attempts = collected(
-        START + "held('a.log', b'x')\nfrom hozen_agent import leadscan\n"
+        START + "held('a.log', b'x')\nfrom hozen_agent.proc import leadscan\n"
         "leadscan.MAX_FDS, leadscan._MAPS = 2, 100\n" + ALONE
     )
     reasons = [a.reason for a in attempts if a.outcome == "truncated"]

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hozen_agent import redactrules
-from hozen_agent.redact import Redactor
+from hozen_agent.redaction import redactrules
+from hozen_agent.redaction.redact import Redactor
 
 S = b"Zq7-pl4nt_Xk93vWm"  # the plant
 LONG = b"Zq7pl4ntXk93vWmAb0Cd1Ef2Gh3Ij4Kl5Mn6Op7Q"
@@ -266,7 +266,7 @@ def test_a_secret_in_a_process_name_leaves(name: bytes) -> None:
 
 
 def test_the_hash_of_the_rules_is_that_of_their_file() -> None:
-    path = Path(redactrules.__file__).parent / "definitions" / "redaction.txt"
+    path = Path(redactrules.__file__).parents[1] / "definitions" / "redaction.txt"
     assert REDACTOR.rules_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 

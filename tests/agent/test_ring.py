@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hozen_agent import ring
+from hozen_agent.workers import ring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

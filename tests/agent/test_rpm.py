@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hozen_agent.artifacts import executables
-from hozen_agent.files import whole
 from hozen_agent.pkg import rpm
 from hozen_agent.pkg.sqlitefile import SqliteFile
+from hozen_agent.reading.files import whole
 from hozen_hashes.errors import FormatError
 from hozen_hashes.names import percent_decode
 

@@ -34,9 +34,9 @@ def mount_hanging(where, kind=b"fuse.dead"):
     return pid
 
 def reading(root, silence=1.0, named=()):
-    from hozen_agent.pool import ReaderPool
-    from hozen_agent.reader import FileReader
-    from hozen_agent.finder import Finder
+    from hozen_agent.workers.pool import ReaderPool
+    from hozen_agent.reading.reader import FileReader
+    from hozen_agent.filetree.finder import Finder
     pool = ReaderPool.start(
         root=os.open(root, os.O_PATH | os.O_DIRECTORY), proc=proc(), note=lambda t: print("note:", t),
         silence=silence, named=frozenset(named),

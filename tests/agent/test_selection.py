@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from hozen_agent.context import FileRequest
-from hozen_agent.files import whole
 from hozen_agent.items import Outcome
-from hozen_agent.reader import FileReader
-from hozen_agent.selection import OUTSIDE, Selection
-from hozen_agent.window import Window
+from hozen_agent.reading.files import whole
+from hozen_agent.reading.reader import FileReader
+from hozen_agent.reading.selection import OUTSIDE, Selection
+from hozen_agent.reading.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hozen_agent import sparse
 from hozen_agent.artifacts import sessions
 from hozen_agent.context import Context, FileRequest
 from hozen_agent.items import Attempt, AttemptFailed, Outcome
-from hozen_agent.redact import Redactor
-from hozen_agent.sweep import Sweep
+from hozen_agent.proc.sweep import Sweep
+from hozen_agent.reading import sparse
+from hozen_agent.redaction.redact import Redactor
 from hozen_agent.utmp import LAYOUTS
 from hozen_hashes.jsonl import parse_object
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hozen_agent import pinned, sysctls
 from hozen_agent.artifacts import kernel_tracing, machine
-from hozen_agent.entries import listing_or_error
 from hozen_agent.items import Outcome
-from hozen_agent.sweep import ERROR, FILE
+from hozen_agent.kernel import pinned, sysctls
+from hozen_agent.proc.entries import listing_or_error
+from hozen_agent.proc.sweep import ERROR, FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

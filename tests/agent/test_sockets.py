@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hozen_agent.socketrecords import socket_records
-from hozen_agent.sockettables import parse_table
-from hozen_agent.sweep import NET_TABLES, Sweep
+from hozen_agent.net.socketrecords import socket_records
+from hozen_agent.net.sockettables import parse_table
+from hozen_agent.proc.sweep import NET_TABLES, Sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hozen_agent import sparse
 from hozen_agent.items import Outcome
+from hozen_agent.reading import sparse
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hozen_agent.artifacts import storage
-from hozen_agent.storagerecords import storage_record
-from hozen_agent.sweep import ERROR, FILE, LINK
+from hozen_agent.kernel.storagerecords import storage_record
+from hozen_agent.proc.sweep import ERROR, FILE, LINK
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hozen_agent import sweep as module
-from hozen_agent.sweep import ERROR, FILE, LINK, Sweep, sweep
+from hozen_agent.proc import sweep as module
+from hozen_agent.proc.sweep import ERROR, FILE, LINK, Sweep, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -177,11 +177,11 @@ def test_a_missing_session_file_is_an_error_entry(
 
 def test_stage_0_loads_nothing_heavy() -> None:
     program = (
-        "import sys; sys.path[:0] = [sys.argv[1]]; import hozen_agent.sweep, hozen_agent.ustar; "
+        "import sys; sys.path[:0] = [sys.argv[1]]; import hozen_agent.proc.sweep, hozen_agent.reading.ustar; "
         "heavy = {'re', 'typing', 'dataclasses', 'enum', 'json', 'socket', 'ctypes', 'hashlib'} & set(sys.modules); "
         "sys.exit(repr(heavy) if heavy else 0)"
     )
-    path = str(Path(module.__file__).parents[1])
+    path = str(Path(module.__file__).parents[2])
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", program, path],
         capture_output=True,

@@ -9,14 +9,14 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hozen_agent import leftout, newestjob
 from hozen_agent.artifacts import temporary_files
-from hozen_agent.files import whole
 from hozen_agent.items import Outcome
-from hozen_agent.selection import Selection
+from hozen_agent.reading import leftout, newestjob
+from hozen_agent.reading.files import whole
+from hozen_agent.reading.selection import Selection
 from hozen_hashes.names import percent_decode
 
 Evidence = Any
@@ -179,6 +179,7 @@ def test_memory_does_not_grow_with_the_number_of_files(
     ),
     st.integers(1, 20),
 )
+@example([(b"a", 0, -1), (b"a", (1 << 63) - 1, 0)], 1)  # the latest time is not before no time
 def test_the_newest_of_any_names_are_kept_in_order(
     found: list[tuple[bytes, int, int]], most: int
 ) -> None:

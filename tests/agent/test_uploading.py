@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hozen_agent import uploading
-from hozen_agent.parcel import Parcel
-from hozen_agent.replies import Answer, LostError
-from hozen_agent.uploading import Upload
+from hozen_agent.sending import uploading
+from hozen_agent.sending.parcel import Parcel
+from hozen_agent.sending.replies import Answer, LostError
+from hozen_agent.sending.uploading import Upload
 from hozen_hashes.errors import (
     DeniedError,
     FormatError,

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hozen_agent import ustar
-from hozen_agent.sweep import ERROR, FILE, LINK
-from hozen_agent.ustar import tar_stream
+from hozen_agent.proc.sweep import ERROR, FILE, LINK
+from hozen_agent.reading import ustar
+from hozen_agent.reading.ustar import tar_stream
 
 ENTRIES = [
     (b"proc/1/stat", FILE, b"1 (x) S", 0),

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hozen_agent import syscalls, view
+from hozen_agent import syscalls
+from hozen_agent.reading import view
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +20,7 @@ def test_the_view_is_read_only_keeps_access_times_and_leaves_the_output_writable
 ) -> None:
     out = isolated(
         """
-from hozen_agent import view
+from hozen_agent.reading import view
 os.makedirs("d/e"); os.symlink("e", "d/l"); os.close(os.open("d/f", os.O_CREAT | os.O_WRONLY))
 os.truncate("d/f", 10)
 for name in ("d/f", "d/e", "d", "d/l"):
@@ -54,7 +55,8 @@ def test_a_mount_over_a_process_hides_nothing_from_the_detached_procfs(
 ) -> None:
     out = isolated(
         """
-from hozen_agent import view, syscalls
+from hozen_agent import syscalls
+from hozen_agent.reading import view
 pid = child(lambda: time.sleep(30))
 os.mkdir("empty")
 syscalls.mount(b"empty", b"/proc/%d" % pid, None, syscalls.MS_BIND)
@@ -72,7 +74,8 @@ def test_an_old_kernel_gets_its_mounts_one_by_one(isolated: Callable[..., str]) 
     out = isolated(
         """
 import errno
-from hozen_agent import view, syscalls
+from hozen_agent import syscalls
+from hozen_agent.reading import view
 def absent(*args, **kw):
     raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
 syscalls.mount_setattr = absent
@@ -98,7 +101,8 @@ def test_without_privilege_there_is_no_view_and_the_notes_say_so(
 ) -> None:
     out = isolated(
         """
-from hozen_agent import view, syscalls
+from hozen_agent import syscalls
+from hozen_agent.reading import view
 def refused(*args, **kw):
     import errno
     raise OSError(errno.EPERM, os.strerror(errno.EPERM))
@@ -117,7 +121,8 @@ os.mkdir("still-writable")
 def test_the_process_can_go_back_to_the_mounts_of_the_host(isolated: Callable[..., str]) -> None:
     out = isolated(
         """
-from hozen_agent import view, syscalls
+from hozen_agent import syscalls
+from hozen_agent.reading import view
 before = os.open("/proc/self/ns/mnt", os.O_RDONLY)
 here = os.getcwd()
 view.prepare()

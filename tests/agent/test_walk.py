@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hozen_agent import walk
+from hozen_agent.filetree import walk
 from hozen_hashes.errors import UsageError
 
 if TYPE_CHECKING:
@@ -93,10 +93,10 @@ def test_a_directory_that_cannot_be_listed_is_found_itself(isolated: Callable[..
         """
 os.chmod("..", 0o755); os.chmod(".", 0o755); os.makedirs("h/shut/in"); os.chmod("h/shut", 0)
 root = os.open("h", os.O_PATH | os.O_DIRECTORY)
-from hozen_agent import serve
-from hozen_agent.pool import ReaderPool
-from hozen_agent.reader import FileReader
-from hozen_agent.finder import Finder
+from hozen_agent.workers import serve
+from hozen_agent.workers.pool import ReaderPool
+from hozen_agent.reading.reader import FileReader
+from hozen_agent.filetree.finder import Finder
 from hozen_agent.context import FileRequest
 if os.geteuid() == 0:
     try:
@@ -187,7 +187,7 @@ def _last(part: str) -> str:
 
 
 def test_a_search_that_finds_nothing_for_long_says_that_it_is_alive() -> None:
-    from hozen_agent import ring, serve
+    from hozen_agent.workers import ring, serve
 
     shared = ring.Shared()
     events, free = os.pipe(), os.pipe()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hozen_agent import planning
 from hozen_agent.items import FileStat
-from hozen_agent.window import Window, parse_window, since
+from hozen_agent.reading.window import Window, parse_window, since
 from hozen_config.profile import load_profile
 from hozen_hashes.errors import UsageError
 

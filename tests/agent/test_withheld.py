@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hozen_agent import withheld
+from hozen_agent.redaction import withheld
 from hozen_hashes.errors import InternalError
 
 SECRETS = {

@@ -16,9 +16,9 @@ from bench_reader import cpu, stock
 
 from hozen_agent.artifacts import filesystem
 from hozen_agent.context import Context
-from hozen_agent.finder import Finder
-from hozen_agent.pool import ReaderPool
-from hozen_agent.reader import FileReader
+from hozen_agent.filetree.finder import Finder
+from hozen_agent.reading.reader import FileReader
+from hozen_agent.workers.pool import ReaderPool
 
 FORMAT = "0|%p|%i|%M|%U|%G|%s|%A@|%T@|%C@|%B@\n"
 

@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hozen_agent.context import FileRequest
-from hozen_agent.finder import Finder
-from hozen_agent.pool import ReaderPool
-from hozen_agent.reader import FileReader
+from hozen_agent.filetree.finder import Finder
+from hozen_agent.reading.reader import FileReader
+from hozen_agent.workers.pool import ReaderPool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -54,10 +54,10 @@ def ours() -> tuple[float, int]:
     """Return the least CPU milliseconds of the artifact, helpers included, and how many sockets were recorded."""
     from hozen_agent.artifacts import sockets
     from hozen_agent.context import Context
-    from hozen_agent.pool import ReaderPool
-    from hozen_agent.reader import FileReader
-    from hozen_agent.redact import Redactor
-    from hozen_agent.sweep import sweep
+    from hozen_agent.proc.sweep import sweep
+    from hozen_agent.reading.reader import FileReader
+    from hozen_agent.redaction.redact import Redactor
+    from hozen_agent.workers.pool import ReaderPool
 
     proc = os.open("/proc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -22,16 +22,16 @@ import hozen_hashes
 ROUNDS = 5
 PATHS = [str(Path(p.__file__ or "").parents[1]) for p in (hozen_agent, hozen_hashes)]
 HEAD = f"import sys; sys.path[:0] = {PATHS!r}; import os; proc = os.open('/proc', 65536); "
-SWEEP = HEAD + "from hozen_agent.sweep import sweep; s = sweep(proc, utmp=b'/nonexistent'); "
+SWEEP = HEAD + "from hozen_agent.proc.sweep import sweep; s = sweep(proc, utmp=b'/nonexistent'); "
 RECORD = (
-    SWEEP
-    + "from hozen_agent.redact import Redactor; from hozen_agent.snapshot import sweep_tar; import hashlib; "
+    SWEEP + "from hozen_agent.redaction.redact import Redactor; "
+    "from hozen_agent.proc.snapshot import sweep_tar; import hashlib; "
     "h = hashlib.sha256(); [h.update(p) for p in sweep_tar(s, Redactor(), {})]"
 )
 DEEP = (
     SWEEP
-    + "from hozen_agent.redact import Redactor; from hozen_agent.context import Context; import hashlib; "
-    "from hozen_agent.pool import ReaderPool; from hozen_agent.reader import FileReader; "
+    + "from hozen_agent.redaction.redact import Redactor; from hozen_agent.context import Context; import hashlib; "
+    "from hozen_agent.workers.pool import ReaderPool; from hozen_agent.reading.reader import FileReader; "
     "from hozen_agent.artifacts import processes, recovered; root = os.open('/', os.O_PATH); "
     "pool = ReaderPool.start(root=root, proc=proc, note=print); "
     "ctx = Context(proc=proc, root=root, sweep=s, redactor=Redactor(), files=FileReader(pool), "

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from hozen_agent import proofs
+from hozen_agent.sending import proofs
 from hozen_collector import faults, leaves
 from hozen_collector.index.engine import Index
 from hozen_collector.keys import read_keys

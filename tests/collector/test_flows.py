@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hozen_agent import pcapng
+from hozen_agent.net import pcapng
 from hozen_hashes.errors import FormatError
 
 layers = pytest.importorskip("scapy.layers.all")

@@ -71,7 +71,7 @@ def test_what_the_time_does_not_allow_is_put_off_named_and_read_afterwards(
         cat >/run/x/sitecustomize.py <<'END'
 import os, sys
 if 'capture' in sys.argv:
-    import hozen_agent.deep as deep, time
+    import hozen_agent.proc.deep as deep, time
     def slow(self, pids, inner=deep.DeepPass.batches):
         for batch in inner(self, pids):
             time.sleep(1.2)

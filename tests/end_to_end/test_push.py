@@ -24,9 +24,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from cryptography.hazmat.primitives import hashes
 
-from hozen_agent import custody, enrolment, pushing, replies, uploading
+from hozen_agent import custody
 from hozen_agent.courier import Courier
-from hozen_agent.tokens import Token, parse_token
+from hozen_agent.sending import enrolment, pushing, replies, uploading
+from hozen_agent.sending.tokens import Token, parse_token
 from hozen_collector.commands import work
 from hozen_hashes import cms, readme_verify
 from hozen_hashes.checkpoint import read_checkpoint, sign_checkpoint
@@ -48,7 +49,7 @@ from hozen_hashes.writer import BundleWriter
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hozen_agent.enrolment import Enrolment
+    from hozen_agent.sending.enrolment import Enrolment
     from hozen_hashes.identity import Signer
     from hozen_hashes.journal import Segment
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hozen_agent.redact import Redactor
+from hozen_agent.redaction.redact import Redactor
 
 if TYPE_CHECKING:
     from synthetic_host import Host

@@ -5,9 +5,9 @@ from __future__ import annotations
 POOLED = """
 def context_and_pool(notes=None):
     from hozen_agent.context import Context
-    from hozen_agent.pool import ReaderPool
-    from hozen_agent.reader import FileReader
-    from hozen_agent.redact import Redactor
+    from hozen_agent.workers.pool import ReaderPool
+    from hozen_agent.reading.reader import FileReader
+    from hozen_agent.redaction.redact import Redactor
     said = [] if notes is None else notes
     at, top = proc(), os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     pool = ReaderPool.start(root=top, proc=at, note=said.append, silence=5.0)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from hozen_agent import definitions, files, withheld
+from hozen_agent import definitions
 from hozen_agent.artifacts.registry import artifact
 from hozen_agent.context import FileRequest
+from hozen_agent.reading import files
+from hozen_agent.redaction import withheld
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

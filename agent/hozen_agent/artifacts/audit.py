@@ -5,10 +5,11 @@ from __future__ import annotations
 from errno import ECONNREFUSED, EPERM, EPROTONOSUPPORT
 from typing import TYPE_CHECKING, Final
 
-from hozen_agent import auditlink, auditrecords, netguard
 from hozen_agent.artifacts.registry import artifact
 from hozen_agent.clock import now
 from hozen_agent.items import Attempt, Outcome
+from hozen_agent.kernel import auditlink, auditrecords
+from hozen_agent.net import netguard
 from hozen_hashes.jsonl import dump_line
 
 if TYPE_CHECKING:

@@ -6,14 +6,14 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from hozen_agent import timex
 from hozen_agent.artifacts.registry import artifact
 from hozen_agent.clock import now
 from hozen_agent.context import FileRequest
-from hozen_agent.entries import read_entries
 from hozen_agent.items import Attempt
-from hozen_agent.sweep import read_small
-from hozen_agent.ustar import tar_stream
+from hozen_agent.kernel import timex
+from hozen_agent.proc.entries import read_entries
+from hozen_agent.proc.sweep import read_small
+from hozen_agent.reading.ustar import tar_stream
 from hozen_hashes.jsonl import dump_line
 from hozen_hashes.names import percent_encode, rfc3339
 

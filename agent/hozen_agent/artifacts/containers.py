@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from hozen_agent import definitions, files
+from hozen_agent import definitions
 from hozen_agent.artifacts.registry import artifact
-from hozen_agent.containernames import container_of
-from hozen_agent.containerstate import (
+from hozen_agent.context import FileRequest
+from hozen_agent.items import Attempt, Outcome
+from hozen_agent.proc.containernames import container_of
+from hozen_agent.proc.sweep import FILE
+from hozen_agent.reading import files
+from hozen_agent.redaction.containerstate import (
     Cleaner,
     NotStateError,
     describe,
@@ -17,9 +21,6 @@ from hozen_agent.containerstate import (
     merged,
     parse,
 )
-from hozen_agent.context import FileRequest
-from hozen_agent.items import Attempt, Outcome
-from hozen_agent.sweep import FILE
 from hozen_hashes.jsonl import dump_line
 from hozen_hashes.names import percent_encode
 

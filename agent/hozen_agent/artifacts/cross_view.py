@@ -57,7 +57,7 @@ def _parts() -> Iterator[tuple[str, Callable[[Context], Part]]]:
 
 
 def _attempts(part: Part, started: tuple[int, int]) -> Iterator[Attempt]:
-    from hozen_agent.ustar import tar_stream
+    from hozen_agent.reading.ustar import tar_stream
 
     raw = f"cross-view-{part.name}"
     source = b"cross-view:" + part.name.encode()

@@ -8,20 +8,20 @@ import struct
 from errno import EINVAL, ENOENT, ENOSYS, EPERM
 from typing import TYPE_CHECKING, Final
 
-from hozen_agent import bpf, bpfrecords, pinned
 from hozen_agent.artifacts.registry import artifact
 from hozen_agent.clock import now
-from hozen_agent.entries import listing
 from hozen_agent.items import Attempt, Outcome
-from hozen_agent.sweep import FILE, read_small
-from hozen_agent.ustar import tar_stream
+from hozen_agent.kernel import bpf, bpfrecords, pinned
+from hozen_agent.proc.entries import listing
+from hozen_agent.proc.sweep import FILE, read_small
+from hozen_agent.reading.ustar import tar_stream
 from hozen_hashes.jsonl import dump_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from hozen_agent.context import Context
-    from hozen_agent.sweep import Entry
+    from hozen_agent.proc.sweep import Entry
 
 _NAME: Final = "ebpf"
 _PROGRAMS_MAX: Final = 24 << 20  # of translated instructions, all together

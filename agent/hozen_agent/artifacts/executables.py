@@ -6,10 +6,11 @@ import os
 import time
 from typing import TYPE_CHECKING, Final
 
-from hozen_agent import jobs, jobwork, trees
 from hozen_agent.artifacts.registry import artifact
+from hozen_agent.filetree import trees
 from hozen_agent.items import Attempt, AttemptFailed, Outcome
-from hozen_agent.window import since
+from hozen_agent.reading.window import since
+from hozen_agent.workers import jobs, jobwork
 from hozen_hashes.jsonl import dump_line
 
 if TYPE_CHECKING:

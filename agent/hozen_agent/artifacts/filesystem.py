@@ -7,9 +7,10 @@ import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from hozen_agent import jobs, jobwork, trees
 from hozen_agent.artifacts.registry import artifact
+from hozen_agent.filetree import trees
 from hozen_agent.items import Attempt, AttemptFailed, Outcome
+from hozen_agent.workers import jobs, jobwork
 from hozen_hashes.jsonl import dump_line
 from hozen_hashes.names import percent_decode, percent_encode
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hozen_agent.context import Context
-    from hozen_agent.pool import ReaderPool
+    from hozen_agent.workers.pool import ReaderPool
 
 _NAME: Final = "filesystem"
 SECONDS: Final = 900.0

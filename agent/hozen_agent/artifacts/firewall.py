@@ -34,10 +34,10 @@ _NAME = "firewall"
 )
 def collect(ctx: Context) -> Iterator[Attempt]:
     """Yield for each namespace the dialogue, what could not be had, the records, and the rules as text."""
-    from hozen_agent.firewallrecords import further, parse
-    from hozen_agent.netasks import FIREWALL
-    from hozen_agent.netattempts import namespace
-    from hozen_agent.netspaces import Spaces
+    from hozen_agent.net.firewallrecords import further, parse
+    from hozen_agent.net.netasks import FIREWALL
+    from hozen_agent.net.netattempts import namespace
+    from hozen_agent.net.netspaces import Spaces
 
     refused: set[str] = set()
     for space in Spaces(ctx.sweep, ctx.proc).by_inode.values() or (None,):

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 from hozen_agent.artifacts.registry import artifact
 from hozen_agent.clock import now
 from hozen_agent.context import FileRequest
-from hozen_agent.entries import read_entries
 from hozen_agent.items import Attempt, Outcome
-from hozen_agent.sweep import FILE, LINK
-from hozen_agent.ustar import tar_stream
+from hozen_agent.proc.entries import read_entries
+from hozen_agent.proc.sweep import FILE, LINK
+from hozen_agent.reading.ustar import tar_stream
 from hozen_hashes.jsonl import dump_line
 from hozen_hashes.names import percent_encode
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hozen_agent.context import Context
-    from hozen_agent.sweep import Entry
+    from hozen_agent.proc.sweep import Entry
 
 _NAME = "interfaces"
 _TABLES = (
@@ -49,11 +49,11 @@ _FILES = (
 )
 def collect(ctx: Context) -> Iterator[Attempt]:
     """Yield the netlink dialogue of each namespace and its records, the tables as text, then the files."""
-    from hozen_agent.netasks import INTERFACES
-    from hozen_agent.netattempts import namespace
-    from hozen_agent.netconfig import settings
-    from hozen_agent.netrecords import records
-    from hozen_agent.netspaces import Spaces
+    from hozen_agent.net.netasks import INTERFACES
+    from hozen_agent.net.netattempts import namespace
+    from hozen_agent.net.netconfig import settings
+    from hozen_agent.net.netrecords import records
+    from hozen_agent.net.netspaces import Spaces
 
     spaces = Spaces(ctx.sweep, ctx.proc)
     refused: set[str] = set()

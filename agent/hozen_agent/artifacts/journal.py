@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from hozen_agent import definitions, files
+from hozen_agent import definitions
 from hozen_agent.artifacts.registry import artifact
 from hozen_agent.items import Attempt
+from hozen_agent.reading import files
 from hozen_hashes.errors import FormatError
 from hozen_hashes.jsonl import dump_line
 from hozen_hashes.names import percent_encode

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING
 from hozen_agent.artifacts.registry import artifact
 from hozen_agent.clock import now
 from hozen_agent.context import FileRequest
-from hozen_agent.entries import listing, read_entries
 from hozen_agent.items import Attempt
-from hozen_agent.kernelrecords import kernel_record
-from hozen_agent.snapshot import MOUNT_TEXTS
-from hozen_agent.sweep import ERROR, FILE
-from hozen_agent.sysctls import settings
-from hozen_agent.ustar import tar_stream
+from hozen_agent.kernel.kernelrecords import kernel_record
+from hozen_agent.kernel.sysctls import settings
+from hozen_agent.proc.entries import listing, read_entries
+from hozen_agent.proc.snapshot import MOUNT_TEXTS
+from hozen_agent.proc.sweep import ERROR, FILE
+from hozen_agent.reading.ustar import tar_stream
 from hozen_hashes.jsonl import dump_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hozen_agent.context import Context
-    from hozen_agent.sweep import Entry
+    from hozen_agent.proc.sweep import Entry
 
 _NAME = "kernel"
 _PROC = (

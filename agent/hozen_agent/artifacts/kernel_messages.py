@@ -5,10 +5,10 @@ from __future__ import annotations
 from errno import EACCES, EPERM
 from typing import TYPE_CHECKING, Final
 
-from hozen_agent import kmsg
 from hozen_agent.artifacts.registry import artifact
 from hozen_agent.clock import now
 from hozen_agent.items import Attempt, Outcome
+from hozen_agent.kernel import kmsg
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

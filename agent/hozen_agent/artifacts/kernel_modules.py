@@ -6,13 +6,14 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from hozen_agent import definitions, files
+from hozen_agent import definitions
 from hozen_agent.artifacts.registry import artifact
 from hozen_agent.context import FileRequest
 from hozen_agent.items import Attempt, AttemptFailed, Outcome
-from hozen_agent.kernelrecords import parse_modules
-from hozen_agent.modulefiles import is_foreign, module_record, parse_dep
-from hozen_agent.sweep import read_small
+from hozen_agent.kernel.kernelrecords import parse_modules
+from hozen_agent.kernel.modulefiles import is_foreign, module_record, parse_dep
+from hozen_agent.proc.sweep import read_small
+from hozen_agent.reading import files
 from hozen_hashes.digest import Digest
 from hozen_hashes.jsonl import dump_line
 

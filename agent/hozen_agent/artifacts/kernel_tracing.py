@@ -6,21 +6,21 @@ import os
 from errno import ENOENT
 from typing import TYPE_CHECKING, Final
 
-from hozen_agent import kernelfs
 from hozen_agent.artifacts.registry import artifact
 from hozen_agent.clock import now
-from hozen_agent.entries import listing, listing_or_error, read_entries
 from hozen_agent.items import Attempt
-from hozen_agent.sweep import ERROR, FILE
-from hozen_agent.tracerecords import trace_record
-from hozen_agent.ustar import tar_stream
+from hozen_agent.kernel import kernelfs
+from hozen_agent.kernel.tracerecords import trace_record
+from hozen_agent.proc.entries import listing, listing_or_error, read_entries
+from hozen_agent.proc.sweep import ERROR, FILE
+from hozen_agent.reading.ustar import tar_stream
 from hozen_hashes.jsonl import dump_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from hozen_agent.context import Context
-    from hozen_agent.sweep import Entry
+    from hozen_agent.proc.sweep import Entry
 
     Reader = Callable[[int, bytes], list[Entry]]
 

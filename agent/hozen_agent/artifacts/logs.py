@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hozen_agent import definitions, files
+from hozen_agent import definitions
 from hozen_agent.artifacts.registry import artifact
+from hozen_agent.reading import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

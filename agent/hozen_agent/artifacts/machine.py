@@ -6,22 +6,23 @@ import os
 from errno import ENOENT
 from typing import TYPE_CHECKING, Final
 
-from hozen_agent import definitions, files
+from hozen_agent import definitions
 from hozen_agent.artifacts.registry import artifact
 from hozen_agent.clock import now
-from hozen_agent.entries import listing_or_error, read_entries
 from hozen_agent.items import Attempt
-from hozen_agent.machinerecords import machine_record
+from hozen_agent.kernel.machinerecords import machine_record
+from hozen_agent.proc.entries import listing_or_error, read_entries
+from hozen_agent.proc.sweep import ERROR, FILE
+from hozen_agent.reading import files
+from hozen_agent.reading.ustar import tar_stream
 from hozen_agent.recorder import outcome_of
-from hozen_agent.sweep import ERROR, FILE
-from hozen_agent.ustar import tar_stream
 from hozen_hashes.jsonl import dump_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hozen_agent.context import Context
-    from hozen_agent.sweep import Entry
+    from hozen_agent.proc.sweep import Entry
 
 _NAME: Final = "machine"
 _MOST: Final = 4096

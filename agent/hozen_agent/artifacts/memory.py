@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from hozen_agent import host, kcore
+from hozen_agent import host
 from hozen_agent.artifacts.registry import artifact
 from hozen_agent.clock import now
-from hozen_agent.entries import read_entries
 from hozen_agent.items import Attempt, AttemptFailed
-from hozen_agent.lime import Image
-from hozen_agent.ustar import tar_stream
+from hozen_agent.kernel import kcore
+from hozen_agent.kernel.lime import Image
+from hozen_agent.proc.entries import read_entries
+from hozen_agent.reading.ustar import tar_stream
 from hozen_hashes.jsonl import dump_line
 
 if TYPE_CHECKING:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hozen_agent import definitions, files, jobs, jobwork
+from hozen_agent import definitions
 from hozen_agent.artifacts.registry import artifact
 from hozen_agent.items import Attempt, AttemptFailed, Outcome
+from hozen_agent.reading import files
+from hozen_agent.workers import jobs, jobwork
 from hozen_hashes.jsonl import dump_line
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hozen_agent.context import Context
-    from hozen_agent.packetwindow import Ending, PacketWindow
+    from hozen_agent.net.packetwindow import Ending, PacketWindow
 
 _NAME = "packets"
 _SOURCE = b"AF_PACKET"

@@ -6,16 +6,16 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from hozen_agent import chosenpids
 from hozen_agent.artifacts.registry import artifact
 from hozen_agent.context import FileRequest, Through
 from hozen_agent.items import Attempt, Outcome
+from hozen_agent.proc import chosenpids
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from hozen_agent.chosenpids import Chosen
     from hozen_agent.context import Context
+    from hozen_agent.proc.chosenpids import Chosen
 
 _NAME: Final = "process_memory"
 _MOST: Final = 64 << 30

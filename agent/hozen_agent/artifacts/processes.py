@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hozen_agent import snapshot
 from hozen_agent.artifacts.registry import artifact
 from hozen_agent.clock import now
-from hozen_agent.deep import DeepPass, pids_now
-from hozen_agent.exehash import ExeHashes
 from hozen_agent.items import Attempt, Outcome
-from hozen_agent.procrecords import process_records
-from hozen_agent.redact import Redactor
-from hozen_agent.sweep import read_small
-from hozen_agent.ustar import tar_stream
+from hozen_agent.proc import snapshot
+from hozen_agent.proc.deep import DeepPass, pids_now
+from hozen_agent.proc.exehash import ExeHashes
+from hozen_agent.proc.procrecords import process_records
+from hozen_agent.proc.sweep import read_small
+from hozen_agent.reading.ustar import tar_stream
+from hozen_agent.redaction.redact import Redactor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hozen_agent.context import Context
-    from hozen_agent.sweep import Entry, Sweep
+    from hozen_agent.proc.sweep import Entry, Sweep
 
 _NAME = "processes"
 _INCOMPLETE = (

@@ -8,19 +8,19 @@ from dataclasses import replace
 from errno import ELOOP, ENOENT
 from typing import TYPE_CHECKING, Final
 
-from hozen_agent import leadscan, procdir
 from hozen_agent.artifacts.registry import artifact
 from hozen_agent.context import FileRequest, Through
-from hozen_agent.files import extension
-from hozen_agent.heldrecords import Held, record_lines
 from hozen_agent.items import Attempt, Outcome
+from hozen_agent.proc import leadscan, procdir
+from hozen_agent.proc.heldrecords import Held, record_lines
+from hozen_agent.reading.files import extension
 from hozen_agent.recorder import outcome_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hozen_agent.context import Context
-    from hozen_agent.leads import Holder, Lead
+    from hozen_agent.proc.leads import Holder, Lead
 
 _NAME: Final = "recovered"
 _GONE: Final = b" (deleted)"

@@ -6,11 +6,12 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hozen_agent import sparse, utmp
+from hozen_agent import utmp
 from hozen_agent.artifacts.registry import artifact
 from hozen_agent.context import FileRequest
 from hozen_agent.items import Attempt, AttemptFailed, Outcome
-from hozen_agent.sweep import FILE
+from hozen_agent.proc.sweep import FILE
+from hozen_agent.reading import sparse
 from hozen_hashes.jsonl import dump_line
 
 if TYPE_CHECKING:

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from hozen_agent.artifacts.registry import artifact
 from hozen_agent.items import Attempt, Outcome
-from hozen_agent.sweep import ERROR, FILE
-from hozen_agent.ustar import tar_stream
+from hozen_agent.proc.sweep import ERROR, FILE
+from hozen_agent.reading.ustar import tar_stream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hozen_agent.context import Context
-    from hozen_agent.sweep import Entry, Sweep
+    from hozen_agent.proc.sweep import Entry, Sweep
 
 _NAME = "sockets"
 _SOURCE = b"/proc/PID/net"
@@ -37,8 +37,8 @@ _SOURCE = b"/proc/PID/net"
 )
 def collect(ctx: Context) -> Iterator[Attempt]:
     """Yield the raw tables of the first sweep, those of namespaces without a process, and one record a socket."""
-    from hozen_agent.netspaces import Spaces
-    from hozen_agent.socketspaces import empty_spaces, rare_tables, records, space_records
+    from hozen_agent.net.netspaces import Spaces
+    from hozen_agent.net.socketspaces import empty_spaces, rare_tables, records, space_records
 
     sweep = ctx.sweep
     if not any(entry[1] == FILE for entry in _raw(sweep)):

@@ -5,26 +5,26 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from hozen_agent import jobs, jobwork
 from hozen_agent.artifacts.registry import artifact
 from hozen_agent.clock import now
 from hozen_agent.context import FileRequest
-from hozen_agent.entries import listing, read_entries
 from hozen_agent.items import Attempt
-from hozen_agent.mounts import PSEUDO
-from hozen_agent.netconfig import MAX_FILE, cleaned
-from hozen_agent.snapshot import redacted
-from hozen_agent.storagerecords import storage_record
-from hozen_agent.sweep import ERROR, FILE, LINK
-from hozen_agent.ustar import tar_stream
+from hozen_agent.kernel.storagerecords import storage_record
+from hozen_agent.net.netconfig import MAX_FILE, cleaned
+from hozen_agent.proc.entries import listing, read_entries
+from hozen_agent.proc.snapshot import redacted
+from hozen_agent.proc.sweep import ERROR, FILE, LINK
+from hozen_agent.reading.mounts import PSEUDO
+from hozen_agent.reading.ustar import tar_stream
+from hozen_agent.workers import jobs, jobwork
 from hozen_hashes.jsonl import dump_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hozen_agent.context import Context
-    from hozen_agent.pool import ReaderPool
-    from hozen_agent.sweep import Entry
+    from hozen_agent.proc.sweep import Entry
+    from hozen_agent.workers.pool import ReaderPool
 
 _NAME: Final = "storage"
 _MOST_DISKS: Final = 4096

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from hozen_agent import files, jobs, jobwork
 from hozen_agent.artifacts.registry import artifact
 from hozen_agent.context import FileRequest
 from hozen_agent.items import Attempt, Outcome
-from hozen_agent.selection import SPENT
+from hozen_agent.reading import files
+from hozen_agent.reading.selection import SPENT
+from hozen_agent.workers import jobs, jobwork
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from hozen_agent.context import Context
-    from hozen_agent.pool import ReaderPool
+    from hozen_agent.workers.pool import ReaderPool
 
 _NAME: Final = "temporary_files"
 # One long file must not take the place of a thousand short ones.
@@ -62,7 +63,7 @@ class _Newest:
     """One capture: names come from a worker, as many as fit in its memory; the rest comes as lines of a list."""
 
     def __init__(self, ctx: Context, pool: ReaderPool) -> None:
-        from hozen_agent.leftout import LeftOut
+        from hozen_agent.reading.leftout import LeftOut
 
         self._ctx = ctx
         self._left = LeftOut()
@@ -95,7 +96,7 @@ class _Newest:
 
     def _told(self) -> Iterator[tuple[int, int, bytes]]:
         """Yield mtime, size and path of each name that the worker chose; what else it says is kept."""
-        from hozen_agent.newestjob import NEWEST, OLDER
+        from hozen_agent.reading.newestjob import NEWEST, OLDER
 
         for stream, data in self._job:
             if stream == NEWEST:
@@ -110,7 +111,7 @@ class _Newest:
 
     def _leave(self, attempt: Attempt) -> None:
         """A file that was asked for when the limit was spent goes into the list."""
-        from hozen_agent.newestjob import line
+        from hozen_agent.reading.newestjob import line
 
         mtime, size = (0, -1) if attempt.stat is None else (attempt.stat.mtime, attempt.stat.size)
         self._left.count(1, max(size, 0))
@@ -139,7 +140,7 @@ class _Newest:
 
     def _lines(self, first: tuple[int, int, bytes] | None) -> Iterator[bytes]:
         """Yield the lines of what was not taken, the newest first; then those that wait are complete."""
-        from hozen_agent.newestjob import line
+        from hozen_agent.reading.newestjob import line
 
         yield from self._spent
         found = first

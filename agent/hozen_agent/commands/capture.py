@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hozen_agent import connecting, stage0
+from hozen_agent import stage0
 from hozen_agent.capturing import Options, capture_host
 from hozen_agent.commands.person import Person
 from hozen_agent.commands.sealed import report
-from hozen_agent.window import parse_window
+from hozen_agent.reading.window import parse_window
+from hozen_agent.sending import connecting
 from hozen_config.casefile import (
     CaseFile,
     case_from_environment,

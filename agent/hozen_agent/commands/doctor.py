@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from hozen_agent import checkup, connecting
+from hozen_agent import checkup
+from hozen_agent.sending import connecting
 from hozen_agent.signers import choose_signer
 from hozen_hashes import cli
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 from cryptography.hazmat.primitives import hashes
 
-from hozen_agent import enrolment
-from hozen_agent.tokens import parse_token
+from hozen_agent.sending import enrolment
+from hozen_agent.sending.tokens import parse_token
 from hozen_hashes import cli
 from hozen_hashes.errors import UsageError
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
-from hozen_agent import connecting, custody, parcel
+from hozen_agent import custody
 from hozen_agent.host import legible
+from hozen_agent.sending import connecting, parcel
 from hozen_agent.signers import choose_signer
 from hozen_hashes import cli
 from hozen_hashes.errors import UsageError

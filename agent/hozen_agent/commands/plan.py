@@ -8,7 +8,7 @@ import click
 
 from hozen_agent import estimate, planning
 from hozen_agent.artifacts.registry import CATALOGUE
-from hozen_agent.window import parse_window
+from hozen_agent.reading.window import parse_window
 from hozen_config.profile import load_profile
 from hozen_config.quantities import format_duration, format_size
 from hozen_hashes import cli

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hozen_agent import enrolment, pushing
+from hozen_agent.sending import enrolment, pushing
 from hozen_hashes import cli
 from hozen_hashes.errors import HozenError, UsageError
 
 if TYPE_CHECKING:
-    from hozen_agent.enrolment import Enrolment
-    from hozen_agent.stampfiles import Stamps
+    from hozen_agent.sending.enrolment import Enrolment
+    from hozen_agent.sending.stampfiles import Stamps
 
 _EXAMPLES = """\b
 Examples:

@@ -6,7 +6,7 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from hozen_agent import connecting
+from hozen_agent.sending import connecting
 from hozen_hashes import cli
 from hozen_hashes.errors import HozenError
 

@@ -6,12 +6,12 @@ import json
 import os
 from typing import TYPE_CHECKING, Final
 
-from hozen_agent import mounts
 from hozen_agent.crossview import raw
 from hozen_agent.crossview.views import Part
-from hozen_agent.jobs import Job, pool_of
-from hozen_agent.jobwork import DIRECTORIES
-from hozen_agent.sweep import LINK, read_small
+from hozen_agent.proc.sweep import LINK, read_small
+from hozen_agent.reading import mounts
+from hozen_agent.workers.jobs import Job, pool_of
+from hozen_agent.workers.jobwork import DIRECTORIES
 from hozen_hashes.names import percent_encode, rfc3339
 
 if TYPE_CHECKING:

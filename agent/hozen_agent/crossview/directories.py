@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from hozen_agent import syscalls
 from hozen_agent.crossview import raw
-from hozen_agent.safeopen import RefusedError
+from hozen_agent.reading.safeopen import RefusedError
 from hozen_hashes.names import percent_decode, percent_encode
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hozen_agent.jobwork import JobOut
-    from hozen_agent.safeopen import Opener
+    from hozen_agent.reading.safeopen import Opener
+    from hozen_agent.workers.jobwork import JobOut
 
     Found = dict[str, dict[str, object]]
 

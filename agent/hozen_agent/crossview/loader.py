@@ -12,12 +12,14 @@ from errno import EINVAL
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
-from hozen_agent import listing, mounts, procparse
 from hozen_agent.clock import now
 from hozen_agent.crossview import raw
 from hozen_agent.crossview.views import Part
-from hozen_agent.deep import pids_now
-from hozen_agent.sweep import read_small, read_some
+from hozen_agent.filetree import listing
+from hozen_agent.proc import procparse
+from hozen_agent.proc.deep import pids_now
+from hozen_agent.proc.sweep import read_small, read_some
+from hozen_agent.reading import mounts
 from hozen_hashes.names import percent_encode, rfc3339
 
 if TYPE_CHECKING:

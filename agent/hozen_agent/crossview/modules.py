@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 from hozen_agent.clock import now
 from hozen_agent.crossview import raw
 from hozen_agent.crossview.views import Part, names
-from hozen_agent.kernelrecords import TAINTS, parse_modules
-from hozen_agent.sweep import read_small
+from hozen_agent.kernel.kernelrecords import TAINTS, parse_modules
+from hozen_agent.proc.sweep import read_small
 from hozen_hashes.names import percent_encode
 
 if TYPE_CHECKING:

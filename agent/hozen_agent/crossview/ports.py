@@ -12,13 +12,13 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from hozen_agent import netlink
 from hozen_agent.clock import now
 from hozen_agent.crossview import raw
 from hozen_agent.crossview.views import Part, numbers
-from hozen_agent.netguard import Guard
-from hozen_agent.sockettables import parse_table
-from hozen_agent.sweep import MAX_FDS
+from hozen_agent.net import netlink
+from hozen_agent.net.netguard import Guard
+from hozen_agent.net.sockettables import parse_table
+from hozen_agent.proc.sweep import MAX_FDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -10,11 +10,11 @@ import os
 import time
 from typing import TYPE_CHECKING, Final
 
-from hozen_agent import procparse
 from hozen_agent.clock import now
 from hozen_agent.crossview import procviews, raw
 from hozen_agent.crossview.views import Part, numbers
-from hozen_agent.sweep import read_small
+from hozen_agent.proc import procparse
+from hozen_agent.proc.sweep import read_small
 from hozen_hashes.names import percent_encode
 
 if TYPE_CHECKING:

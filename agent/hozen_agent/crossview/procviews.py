@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from hozen_agent import mounts
 from hozen_agent.crossview import raw
-from hozen_agent.sweep import read_small
+from hozen_agent.proc.sweep import read_small
+from hozen_agent.reading import mounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

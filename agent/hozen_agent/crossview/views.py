@@ -12,7 +12,7 @@ from hozen_hashes.names import rfc3339
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from hozen_agent.sweep import Entry
+    from hozen_agent.proc.sweep import Entry
 
 MAX_OBSERVATIONS = 4096  # a part that differs everywhere is said to, and cut
 

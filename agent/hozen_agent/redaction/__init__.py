@@ -1,0 +1,1 @@
+"""Secrets leave what is read before it is hashed or stored, and who may read the originals."""

@@ -1,0 +1,1 @@
+"""To the collector: enrolment, the push of a bundle, and what lies beside it afterwards."""
