@@ -29,6 +29,10 @@ Any enrolled computer may push a sealed bundle: the receipt names signer and sen
 again goes on where the last one ended; what the collector has is not sent twice.
 """
 _EVERY = 0.2
+_INCOMPLETE = 65
+_ACCEPTED = (
+    "The collector has the bundle, and its receipt is kept; the same call sends what is missing."
+)
 
 
 @click.command(epilog=_EXAMPLES + "\n" + cli.exit_status(0, 1, 64, 65, 73, 75, 77))
@@ -89,6 +93,8 @@ def _one(
     meter.clear()
     if talk:
         _say(path, done)
+    for problem in done.beside.problems:
+        cli.error(f"{path.name}: {problem}", hint=_ACCEPTED)
     stated = done.receipt.statement
     return {
         "bundle": str(path),
@@ -107,8 +113,12 @@ def _one(
         "timestamps": done.stamps.kept,
         "timestamps_waiting": done.stamps.waiting,
         "timestamps_left_out": done.stamps.refused,
+        "envelope_sha256": done.beside.envelope,
+        "envelope_leaf": done.beside.leaf,
+        "opening_statements": done.beside.openings,
+        "problems": list(done.beside.problems),
         "reasons": [],
-    }, 0
+    }, _INCOMPLETE if done.beside.problems else 0
 
 
 def _words(error: HozenError) -> str:
@@ -142,7 +152,33 @@ def _say(path: Path, done: pushing.Pushed) -> None:
                 ja=f"  記録された取扱履歴: {done.events} 件",
             )
         )
+    _say_beside(done)
     _say_stamps(done.stamps)
+
+
+def _say_beside(done: pushing.Pushed) -> None:
+    beside = done.beside
+    if beside.envelope is not None:
+        cli.say(
+            cli.pick(
+                en=f"  envelope: kept by the collector, leaf {beside.leaf}",
+                ja=f"  エンベロープ: 収集サーバーが保管({beside.leaf} 番)",
+            )
+        )
+    elif beside.wanted and not beside.problems:
+        cli.warn(
+            cli.pick(
+                en="the collector keeps no envelopes: give the .envelope directory to whoever opens the bundle",
+                ja="この収集サーバーはエンベロープを保管しません。開封する人に .envelope を渡してください",
+            )
+        )
+    if beside.openings:
+        cli.say(
+            cli.pick(
+                en=f"  opening statements logged: {beside.openings}",
+                ja=f"  記録された開封の申告: {beside.openings} 件",
+            )
+        )
 
 
 def _say_stamps(stamps: Stamps) -> None:

@@ -69,6 +69,11 @@ class Parcel:
         """The directory of what came later, beside the container (bundle-v1 §10)."""
         return self.path.parent / f"{self.bundle_id}.proofs"
 
+    @property
+    def envelope(self) -> Path:
+        """The directory of an encrypted container's clear envelope (envelope-v1 §1)."""
+        return self.path.parent / f"{self.bundle_id}.envelope"
+
     def open(self) -> BinaryIO:
         """Return the container's bytes; errors as `open_container`."""
         return open_container(self.path)

@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, Final
 from hozen_hashes import newfile
 from hozen_hashes.errors import BadDataError, CannotWriteError
 from hozen_hashes.note import parse_note
+from hozen_hashes.proofs import read_receipt
 from hozen_hashes.receipt import PROOF_NAME, STATEMENT_NAME
 from hozen_hashes.tlogproof import parse_proof
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from hozen_hashes.receipt import VerifiedReceipt
 
 RECEIPT: Final = "receipt"
 RECEIPTS: Final = "receipts"
+_MOST: Final = 256
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _HINT: Final = "The collector has the bundle; the same call fetches the receipt again."
 
@@ -38,8 +40,7 @@ def keep_receipt(proofs: Path, files: Mapping[str, bytes], verified: VerifiedRec
         return _completed(first, files)
     if not first.exists():
         return _keep(first, files)
-    log = re.sub(r"[^A-Za-z0-9.-]+", "-", verified.statement.log).strip("-.")[:60] or "log"
-    return _keep(proofs / RECEIPTS / f"{log}-{verified.leaf_index}", files)
+    return _keep(proofs / RECEIPTS / _numbered(verified), files)
 
 
 def has_event_receipt(proofs: Path, name: str) -> bool:
@@ -50,6 +51,31 @@ def has_event_receipt(proofs: Path, name: str) -> bool:
 def keep_event_receipt(proofs: Path, name: str, files: Mapping[str, bytes]) -> Path:
     """Return the directory that holds the receipt of a custody event; raises CannotWriteError."""
     return _keep(_event_place(proofs, name), files)
+
+
+def receipts_of(proofs: Path, name: str) -> Iterator[dict[str, bytes]]:
+    """Yield the files of each receipt of this name that is kept, the first one first; any collector may have given it.
+
+    Raises:
+        LimitError, UsageError: one cannot be read.
+    """
+    for place in sorted((proofs / RECEIPTS).glob(f"{name}*"))[:_MOST]:
+        if (place / STATEMENT_NAME).is_file() and place.name.removeprefix(name)[:1] in ("", "-"):
+            yield read_receipt(place)
+
+
+def keep_named_receipt(
+    proofs: Path, name: str, files: Mapping[str, bytes], verified: VerifiedReceipt
+) -> Path:
+    """Return the directory that holds this receipt: `receipts/<name>`, or beside it when another one is there.
+
+    Raises:
+        CannotWriteError: it cannot be written.
+    """
+    first = proofs / RECEIPTS / name
+    if _holds(first, files[STATEMENT_NAME]) or not first.exists():
+        return _keep(first, files)
+    return _keep(first.with_name(f"{name}-{_numbered(verified)}"), files)
 
 
 def recall(path: Path) -> str | None:
@@ -79,6 +105,12 @@ def make_directory(path: Path) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise CannotWriteError(f"cannot make {path}: {error.strerror}", hint=_HINT) from None
+
+
+def _numbered(verified: VerifiedReceipt) -> str:
+    """Return a name for a receipt: its log and the number of its leaf."""
+    log = re.sub(r"[^A-Za-z0-9.-]+", "-", verified.statement.log).strip("-.")[:60] or "log"
+    return f"{log}-{verified.leaf_index}"
 
 
 def _event_place(proofs: Path, name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Pushes a bundle: upload or resume, wait for the verdict, verify and keep the receipt, then the custody events.
+"""Pushes a bundle: upload or resume, wait for the verdict, verify and keep the receipt, then what lies beside it.
 
 Idempotent: what the collector has already is not sent again, and the receipt is fetched. A receipt for the seal stands
 for another container only when the collector itself had computed that seal.
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from hozen_agent import custody
 from hozen_agent.courier import Courier
 from hozen_agent.sending import proofs
+from hozen_agent.sending.beside import Beside, push_beside
 from hozen_agent.sending.enrolment import load_enrolment
 from hozen_agent.sending.logwatch import watch
 from hozen_agent.sending.parcel import Parcel, read_parcel
@@ -78,6 +79,7 @@ class Pushed:
         known: it was there already; nothing was sent.
         events: how many custody events the collector has now logged.
         stamps: the time stamps beside the bundle; the same call later fetches those still to come.
+        beside: what the collector has besides an encrypted container.
     """
 
     parcel: Parcel
@@ -86,6 +88,7 @@ class Pushed:
     known: bool
     events: int
     stamps: Stamps
+    beside: Beside
 
 
 def push_bundle(url: str, bundle: Path) -> Path:
@@ -126,6 +129,7 @@ def push(
             found = _send(courier, parcel, told, patience)
         verified, files = found
         directory = proofs.keep_receipt(parcel.proofs, files, verified)
+        beside = push_beside(courier, parcel, verified)
         events = _push_events(courier, parcel)
         watch(courier, verified.signed)
         container = verified.statement.container_sha256 or parcel.sha256
@@ -139,6 +143,7 @@ def push(
         known=known,
         events=events,
         stamps=stamps,
+        beside=beside,
     )
 
 
