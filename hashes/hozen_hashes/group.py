@@ -29,6 +29,7 @@ SUMMARIES = {
     "timestamp": "Ask for trusted time, and keep the answer beside the bundle.",
     "inspect": "Show what a bundle holds.",
     "extract": "Write the verified files of a bundle to a directory.",
+    "export": "Write what a bundle holds in the forms of other tools.",
     "flows": "Show the connections of captured packets.",
     "diff": "Show what changed on a host between two captures.",
     "salvage": "Prove what an interrupted capture holds.",
