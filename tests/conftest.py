@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 TOOLS = frozenset({
     "7z", "age", "age-keygen", "bsdtar", "chromium", "conntrack", "faketime", "gcc", "gdb", "git", "ip", "ipset",
-    "iptables-legacy", "nft", "openssl", "readelf", "softhsm2-util", "ss", "strace", "tcpdump", "unzip", "xxd",
-    "yara", "zbarimg", "zip",
+    "iptables-legacy", "mactime", "nft", "openssl", "readelf", "softhsm2-util", "ss", "strace", "tcpdump", "tshark",
+    "unzip", "xxd", "yara", "zbarimg", "zip",
 })  # fmt: skip
 # Tests whose scripts call a tool themselves, so that nothing is raised when it is missing.
 WITHIN_SCRIPTS = {"test_receipt_script.py": "xxd", "[sh -c zip ": "zip"}

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 PROCESS = {
     "pid": 7, "ppid": 1, "name": "=cmd|' /C calc'!A0", "started": "2026-11-23T05:00:00.120000000Z", "user": "sato",
-    "cmdline": ["evil\u202egnp.exe", "+1", "\x1b[31m", "two\nlines"], "exe": "/opt/%FFevil", "exe_sha256": "0e" * 32,
+    "cmdline": ["evil%E2%80%AEgnp.exe", "+1", "%1B[31m", "two%0Alines", "\u202e"], "exe": "/opt/%FFevil",
+    "exe_sha256": "0e" * 32,
 }  # fmt: skip
 LOGIN = {
     "record": 0, "type": "USER_PROCESS", "pid": 5, "line": "pts/0", "user": "%3Droot", "host": "h",
@@ -147,7 +148,10 @@ def test_every_line_for_timesketch_has_its_three_fields_and_an_exact_time(bundle
         "2026-11-23T05:00:00.120000+00:00",
         1795410000120000,
     )
-    assert start["process.command_line"] == "evil\\xe2\\x80\\xaegnp.exe +1 \\x1b[31m two\\x0alines"
+    assert (
+        start["process.command_line"]
+        == "evil\\xe2\\x80\\xaegnp.exe +1 \\x1b[31m two\\x0alines \\xe2\\x80\\xae"
+    )
     assert [e["timestamp_desc"] for e in events if e["data_type"] == "hozen:session"] == [
         "Login Time"
     ]

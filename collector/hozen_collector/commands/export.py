@@ -24,6 +24,14 @@ if TYPE_CHECKING:
 )
 @click.argument("out", metavar="OUT|-")
 @click.option(
+    "--item",
+    "items",
+    multiple=True,
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="For items: this one; may be repeated.",
+)
+@click.option(
     "--unverified",
     is_flag=True,
     help="Export a bundle whose integrity is no match, too; the export is marked as unverified.",
@@ -40,6 +48,7 @@ def export(
     bundle: str,
     kind: str,
     out: str,
+    items: tuple[int, ...],
     unverified: bool,
     root_files: tuple[str, ...],
     seal: str | None,
@@ -58,6 +67,7 @@ def export(
       hozen export hz-….zip --to uac web01.tar
       hozen export hz-….zip --to uac - | ssh vendor 'cat > web01.tar'
       hozen export hz-….zip --to bodyfile web01.body
+      hozen export hz-….zip --to items --item 12 --item 40 twelve-and-forty.tar
     """  # noqa: D301 - click's mark
     from hozen_collector.export.run import export as run
     from hozen_collector.export.source import open_source
@@ -69,6 +79,10 @@ def export(
         raise UsageError("a bundle to export is read more than once", hint="Give a file.")
     if out == "-" and as_json:
         raise UsageError("standard output cannot hold the export and JSON", hint="Give a file.")
+    if bool(items) != (kind == "items"):
+        raise UsageError(
+            "--item and --to items belong together", hint="hozen inspect lists the items."
+        )
     identities = inputs.holders(identity_files, passphrase_file)
     source = open_source(
         partial(open_bundle, bundle, identities=identities),
@@ -83,7 +97,7 @@ def export(
                 ja="このバンドルは検証されていません。出力にもその旨を記録します",
             )
         )
-    found = run(source, kind, out, stdout=sys.stdout.buffer)
+    found = run(source, kind, out, stdout=sys.stdout.buffer, items=items)
     if as_json:
         cli.emit_json(found)
     else:

@@ -1,12 +1,15 @@
 """The kinds of exports, by name; what a kind needs is imported when it is asked for.
 
-Each is made for the path that was asked for, None for a pipe: the ending of the name may choose between two forms.
+Each is made for what was asked for: the ending of a name may choose between two forms.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, Literal
+
+from hozen_hashes.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,6 +36,14 @@ class Kind:
     make: Callable[[Source, Path], Done] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What was asked for: `path` is None for a pipe, `items` are numbers of items."""
+
+    path: Path | None
+    items: tuple[int, ...] = ()
+
+
 def _uac() -> Kind:
     from hozen_collector.export.uac import export  # noqa: PLC0415 - one kind a run
 
@@ -45,10 +56,10 @@ def _bodyfile() -> Kind:
     return Kind("stream", write=bodyfile.write)
 
 
-def _timesketch(path: Path | None) -> Kind:
+def _timesketch(wish: Wish) -> Kind:
     from hozen_collector.export import timeline  # noqa: PLC0415
 
-    return Kind("stream", write=timeline.writer_for(path))
+    return Kind("stream", write=timeline.writer_for(wish.path))
 
 
 def _csv() -> Kind:
@@ -57,9 +68,68 @@ def _csv() -> Kind:
     return Kind("directory", make=csvfiles.make)
 
 
-KINDS: Final[dict[str, Callable[[Path | None], Kind]]] = {
+def _xlsx() -> Kind:
+    _need("xlsxwriter")
+    from hozen_collector.export import workbook  # noqa: PLC0415
+
+    return Kind("file", make=workbook.make)
+
+
+def _sqlite() -> Kind:
+    from hozen_collector.export import database  # noqa: PLC0415
+
+    return Kind("file", make=database.make)
+
+
+def _parquet() -> Kind:
+    _need("pyarrow")
+    from hozen_collector.export import parquet  # noqa: PLC0415
+
+    return Kind("directory", make=parquet.make)
+
+
+def _pcapng() -> Kind:
+    from hozen_collector.export import pcapng  # noqa: PLC0415
+
+    return Kind("stream", write=pcapng.write)
+
+
+def _items(wish: Wish) -> Kind:
+    from hozen_collector.export import selected  # noqa: PLC0415
+
+    return Kind("stream", write=selected.writer_for(wish.items))
+
+
+def _case_uco() -> Kind:
+    from hozen_collector.export import caseuco  # noqa: PLC0415
+
+    return Kind("stream", write=caseuco.write)
+
+
+def _stix() -> Kind:
+    from hozen_collector.export import stix  # noqa: PLC0415
+
+    return Kind("stream", write=stix.write)
+
+
+def _need(module: str) -> None:
+    if find_spec(module) is None:
+        raise UsageError(
+            f"this kind is written by {module}, which is not installed",
+            hint="pip install 'hozen[exports]'",
+        )
+
+
+KINDS: Final[dict[str, Callable[[Wish], Kind]]] = {
     "uac": lambda _: _uac(),
     "bodyfile": lambda _: _bodyfile(),
     "timesketch": _timesketch,
     "csv": lambda _: _csv(),
+    "xlsx": lambda _: _xlsx(),
+    "sqlite": lambda _: _sqlite(),
+    "parquet": lambda _: _parquet(),
+    "case-uco": lambda _: _case_uco(),
+    "stix": lambda _: _stix(),
+    "pcapng": lambda _: _pcapng(),
+    "items": _items,
 }

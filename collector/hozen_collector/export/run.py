@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from hozen_collector.export.kinds import KINDS, Kind
+from hozen_collector.export.kinds import KINDS, Kind, Wish
 from hozen_collector.export.manifest import Done, document, dumped
 from hozen_collector.export.target import Stream, hashed, new_directory, new_file, new_path
 from hozen_hashes.errors import UsageError
@@ -24,7 +24,9 @@ _LEVEL: Final = 6
 _COPY: Final = 1 << 20
 
 
-def export(source: Source, kind: str, out: str, *, stdout: BinaryIO) -> dict[str, object]:
+def export(
+    source: Source, kind: str, out: str, *, stdout: BinaryIO, items: tuple[int, ...] = ()
+) -> dict[str, object]:
     """Write the export and its manifest, and return the manifest.
 
     Args:
@@ -32,13 +34,14 @@ def export(source: Source, kind: str, out: str, *, stdout: BinaryIO) -> dict[str
         kind: of KINDS.
         out: a new file or directory, or `-` for `stdout`; a name that ends with `.gz` or `.tgz` is compressed.
         stdout: what `-` means; the manifest is then not written anywhere.
+        items: numbers, for the kind `items`.
 
     Raises:
         UsageError: the name is taken, or the kind cannot be written to a pipe.
         CannotWriteError: the operating system refused; nothing stays.
         MismatchError: the bundle changed since it was verified; nothing stays.
     """
-    made = KINDS[kind](None if out == "-" else Path(out))
+    made = KINDS[kind](Wish(None if out == "-" else Path(out), items))
     if out == "-":
         done = _to_pipe(source, kind, made, stdout)
         return document(source, kind, done, datetime.now(UTC))
@@ -89,6 +92,7 @@ def _to_path(source: Source, made: Kind, path: Path) -> Done:
     ):
         new = Path(near) / "export"
         done = made.make(source, new)
+        new.chmod(0o600)
         shutil.move(new, part)
         done.files = [hashed(part, path.name)]
     return done

@@ -87,6 +87,15 @@ class Source:
                 elif not bundle.resumable:
                     _take_all(member)
 
+    def members(self, wanted: Callable[[str], bool]) -> Iterator[tuple[str, Iterator[bytes]]]:
+        """Yield files of the bundle by path, not compared with anything; take the chunks before the next one."""
+        with self.opening() as bundle:
+            for member in bundle.members():
+                if wanted(member.path):
+                    yield member.path, member.chunks()
+                elif not bundle.resumable:
+                    _take_all(member)
+
     def records(self, wanted: Callable[[Row], bool]) -> Iterator[tuple[Row, dict[str, object]]]:
         """Yield the parsed records of each wanted row: the lines of a `.jsonl`, the object of a `.json`.
 

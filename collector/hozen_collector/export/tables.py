@@ -7,12 +7,12 @@ file systems).
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from hozen_collector.export import bodyfile, inert, manifest
-from hozen_collector.export.source import is_record
 from hozen_hashes.errors import LimitError
 
 if TYPE_CHECKING:
@@ -40,14 +40,19 @@ _NAMES: Final = {
 }
 
 Values = dict[str, object]
+Type = Literal["integer", "real", "truth", "text"]
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table; `columns` in the order in which the records first name them."""
+    """One table.
+
+    Attributes:
+        columns: in the order in which the records first name them, with the type that holds every value.
+    """
 
     name: str
-    columns: tuple[str, ...]
+    columns: dict[str, Type]
 
 
 def tables(source: Source) -> list[Table]:
@@ -56,16 +61,54 @@ def tables(source: Source) -> list[Table]:
     Raises:
         LimitError: records with more keys than any kind has.
     """
-    found: dict[str, dict[str, None]] = {}
+    found: dict[str, dict[str, Type | None]] = {}
     for row, record in source.records(lambda _: True):
-        columns = found.setdefault(name_of(row), {"item": None})
-        columns.update(dict.fromkeys(record))
+        columns = found.setdefault(name_of(row), {"item": "integer"})
+        for key, value in record.items():
+            columns[key] = _wider(columns.get(key), value)
         if len(columns) > MAX_COLUMNS:
             raise LimitError(f"item {row.item}: more than {MAX_COLUMNS} kinds of keys")
-    first = [Table("export", ("name", "value")), Table("items", _ITEMS)]
+    first = [Table("export", {"name": "text", "value": "text"}), Table("items", _fixed(_ITEMS))]
     walked = any((row.artifact, row.source) == bodyfile.BODYFILE for row in source.rows)
-    files = [Table("files", _FILES)] if walked else []
-    return [*first, *files, *(Table(name, tuple(found[name])) for name in sorted(found))]
+    files = [Table("files", _fixed(_FILES))] if walked else []
+    others = [
+        Table(name, {key: kind or "text" for key, kind in found[name].items()})
+        for name in sorted(found)
+    ]
+    return [*first, *files, *others]
+
+
+def typed(value: object, kind: Type) -> int | float | bool | str | None:
+    """Return a value of a record as the type of its column; nested values are JSON."""
+    if value is None:
+        return None
+    if kind == "text":
+        if isinstance(value, str):
+            return value
+        return json.dumps(value, ensure_ascii=True, separators=(",", ":"))
+    if kind == "real" and isinstance(value, int):
+        return float(value)
+    return value if isinstance(value, bool | int | float) else str(value)
+
+
+def _fixed(columns: tuple[str, ...]) -> dict[str, Type]:
+    return {key: "integer" if key == "item" else "text" for key in columns}
+
+
+def _wider(known: Type | None, value: object) -> Type | None:
+    """Return the type that holds what the column has had so far, and this value."""
+    if value is None:
+        return known
+    own: Type = "text"
+    if isinstance(value, bool):
+        own = "truth"
+    elif isinstance(value, int):
+        own = "integer"
+    elif isinstance(value, float):
+        own = "real"
+    if known is None or known == own:
+        return own
+    return "real" if {known, own} == {"integer", "real"} else "text"
 
 
 def rows(source: Source) -> Iterator[tuple[str, Values]]:
@@ -108,11 +151,6 @@ def _files(source: Source) -> Iterator[tuple[str, Values]]:
         words = line.rstrip(b"\n").decode("utf-8", "backslashreplace").split("|")
         if len(words) == len(_FILES) - 1:
             yield "files", dict(zip(_FILES, (item, *words), strict=True))
-
-
-def records_of(source: Source) -> int:
-    """Return how many items hold records."""
-    return sum(1 for row in source.rows if is_record(row))
 
 
 def shown(value: object) -> str:

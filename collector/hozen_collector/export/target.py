@@ -134,6 +134,7 @@ def hashed(path: Path, name: str) -> Written:
     """Return size and hash of a file that lies there."""
     try:
         with path.open("rb") as file:
+            os.fsync(file.fileno())
             digest = file_digest(file, "sha256").hexdigest()
             return Written(name, path.stat().st_size, digest)
     except OSError as error:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from hozen_collector.export import bodyfile, inert
+from hozen_collector.export import bodyfile, facts, inert
 from hozen_collector.export.manifest import Done
 from hozen_hashes.errors import FormatError
 from hozen_hashes.names import parse_rfc3339
@@ -77,13 +77,12 @@ class _Events:
                 yield {**event, "hozen.item": row.item}
 
     def _process(self, record: dict[str, object]) -> Iterator[Event]:
-        words = record.get("cmdline")
-        line = " ".join(inert.line(one) for one in words) if isinstance(words, list) else ""
+        line = facts.command_line(record)
         exe = record.get("exe")
         more = {
             "process.pid": record.get("pid"),
             "process.parent.pid": record.get("ppid"),
-            "process.name": inert.line(record.get("name")),
+            "process.name": inert.name(str(record.get("name") or "")),
             "process.executable": inert.name(exe) if isinstance(exe, str) else None,
             "process.command_line": line or None,
             "process.hash.sha256": record.get("exe_sha256"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from hozen_collector.export import inert
+from hozen_collector.export import facts, inert
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,7 @@ class Texts:
         names: dict[int, str] = {}
         for row, record in source.records(lambda row: (row.artifact, row.source) in _READ):
             if row.artifact == "processes":
-                names[_number(record.get("pid"))] = inert.line(record.get("name"))
+                names[_number(record.get("pid"))] = _name(record)
                 self._process(record)
             elif row.artifact == "sockets":
                 self._socket(record, names)
@@ -56,9 +56,7 @@ class Texts:
 
     def _process(self, record: dict[str, object]) -> None:
         pid, user = _number(record.get("pid")), inert.line(record.get("user"))
-        words = record.get("cmdline")
-        args = " ".join(inert.line(one) for one in words) if isinstance(words, list) else ""
-        args = args or f"[{inert.line(record.get('name'))}]"
+        args = facts.command_line(record) or f"[{_name(record)}]"
         started = inert.line(record.get("started")) or "-"
         self._add(
             _PROCESS + b"ps_-axo_pid_user_lstart_args.txt",
@@ -100,6 +98,10 @@ class Texts:
             self._add(b"hash_executables/hash_executables.sha256", f"{record['sha256']}  {path}")
         if record.get("algorithm") == "md5" and isinstance(record.get("found"), str):
             self._add(b"hash_executables/hash_executables.md5", f"{record['found']}  {path}")
+
+
+def _name(record: dict[str, object]) -> str:
+    return inert.name(str(record.get("name") or ""))
 
 
 def _end(value: dict[str, object]) -> str:
