@@ -162,6 +162,19 @@ def test_nothing_is_written_through_a_link_of_the_tree(tmp_path: Path) -> None:
     assert not {"[root]/var/log/a/x", "[root]/srv/file/below", "[root]/sys/a/b"} & names
 
 
+def test_a_file_that_two_families_captured_alike_is_there_once(tmp_path: Path) -> None:
+    items = [
+        Item("sessions", b"/var/log/wtmp", b"logins", stat=STAT),
+        Item("linux_logs", b"/var/log/wtmp", b"logins", stat=STAT),
+        Item("machine", b"/var/log/wtmp", b"logins and one more", stat=STAT),
+    ]
+    tar, links = tree_of(seal(tmp_path, items))
+    (line,) = [one for one in links if one["path"] == "[root]/var/log/wtmp"]
+    assert line["items"] == [1, 2]
+    assert "hozen/data/linux_logs/000002.bin" not in tar.getnames(), "a tool would count it twice"
+    assert content(tar, "hozen/data/machine/000003.bin") == b"logins and one more"
+
+
 def test_owner_mode_times_and_every_kind_of_name_are_kept(tmp_path: Path) -> None:
     names = [
         b"/t/Evil.sh",

@@ -9,7 +9,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from tempfile import SpooledTemporaryFile
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from hozen_collector.export import bodyfile, inert, manifest
 from hozen_collector.export.manifest import Done
@@ -43,10 +43,16 @@ def write(source: Source, out: Stream) -> Done:
 
 @dataclass(slots=True)
 class _Plan:
-    """Where the files of the host go, by item; an item that is not in here lies under its sealed name alone."""
+    """Where the files of the host go, by item; an item that is not in here lies under its sealed name alone.
+
+    Attributes:
+        same: items that another family captured too, with the same bytes, by the item that stands in the tree.
+            Written a second time, a tool would read each of their lines twice.
+    """
 
     names: dict[int, bytes] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    same: dict[int, list[int]] = field(default_factory=dict)
 
 
 class _Export:
@@ -58,6 +64,7 @@ class _Export:
         self._tree = Tree(out, self._when)
         self._taken = Taken()
         self._view = ProcView()
+        self._plan = _Plan()
         self._done = Done(
             counts={
                 "files": 0,
@@ -70,14 +77,15 @@ class _Export:
         )
 
     def run(self) -> Done:
-        plan = self._planned()
+        self._plan = plan = self._planned()
+        again = {item for items in plan.same.values() for item in items}
         texts = Texts()
         texts.take(self._source)
         for row, chunks in self._source.payloads(is_snapshot):
             with _spooled(chunks) as file:
                 self._view.index(row, file)
         self._head()
-        for row, chunks in self._source.payloads(lambda _: True):
+        for row, chunks in self._source.payloads(lambda row: row.item not in again):
             self._item(row, chunks, plan.names.get(row.item))
         self._added()
         for name, content in texts.members():
@@ -89,20 +97,20 @@ class _Export:
 
     def _planned(self) -> _Plan:
         """Give each file and link of the host its name, the first of two that have the same."""
-        plan, same = _Plan(), dict[bytes, str]()
+        plan, first = _Plan(), dict[tuple[bytes, str], int]()
         for row in self._source.rows:
             if not _is_of_host(row) or self._source.size(row) is None:
                 continue
             name = below_root(inert.raw(row.source))
             if name is None or name.startswith(ROOT + b"/proc/"):
                 plan.notes.append(f"item {row.item}: its name cannot stand in a tree")
-            elif same.get(name) == row.stored.sha256:
-                continue  # two families captured the same file; it lies under its sealed name, too
+            elif (name, str(row.stored.sha256)) in first:
+                plan.same.setdefault(first[name, str(row.stored.sha256)], []).append(row.item)
             elif not self._taken.add(name):
                 plan.notes.append(f"item {row.item}: its name is taken, or lies behind a link")
             else:
                 plan.names[row.item] = name
-                same[name] = str(row.stored.sha256)
+                first[name, str(row.stored.sha256)] = row.item
         return plan
 
     def _head(self) -> None:
@@ -126,7 +134,7 @@ class _Export:
             self._sparse(row, chunks, name)
         else:
             self._done.counts["files"] += 1
-            self._tree.file(name, self._size(row), chunks, _facts(row), **_tie(row))
+            self._tree.file(name, self._size(row), chunks, _facts(row), **self._tie(row))
 
     def _snapshot(self, row: Row, chunks: Iterator[bytes]) -> None:
         with _spooled(chunks) as file:
@@ -159,12 +167,12 @@ class _Export:
             place = b"live_response/process/proc/%d/recovered_exe" % int(str(process.get("pid")))
             name = place if self._taken.add(place) else name
         self._done.counts["beside"] += 1
-        self._tree.file(name, self._size(row), chunks, Facts(mtime=self._when), **_tie(row))
+        self._tree.file(name, self._size(row), chunks, Facts(mtime=self._when), **self._tie(row))
 
     def _link(self, row: Row, chunks: Iterator[bytes], name: bytes) -> None:
         target = b"".join(chunks)[:4096]
         self._done.counts["links"] += 1
-        self._tree.link(name, target, _facts(row), **_tie(row))
+        self._tree.link(name, target, _facts(row), **self._tie(row))
 
     def _sparse(self, row: Row, chunks: Iterator[bytes], name: bytes) -> None:
         size = row.details.get("logical_size")
@@ -176,7 +184,7 @@ class _Export:
             self._beside(row, chunks)
             return
         self._done.counts["files"] += 1
-        tie = {**_tie(row), "change": "holes filled"}
+        tie = {**self._tie(row), "change": "holes filled"}
         self._tree.file(name, logical, sparse.expanded(chunks, logical), _facts(row), **tie)
 
     def _added(self) -> None:
@@ -190,6 +198,17 @@ class _Export:
         seconds = int(uptime) if uptime.isdecimal() and len(uptime) < 12 else 0  # noqa: PLR2004
         return self._when // _BILLION - seconds, seconds
 
+    def _tie(self, row: Row) -> dict[str, Any]:
+        """Return what ties a member to the sealed items."""
+        items = [row.item, *self._plan.same.get(row.item, [])]
+        tie: dict[str, Any] = {"items": items, "sealed_sha256": row.stored.sha256}
+        if row.outcome != "captured":
+            tie["outcome"] = row.outcome
+        for key in ("redacted", "left_out", "changed"):
+            if key in row.details:
+                tie[key] = row.details[key]
+        return tie
+
     def _size(self, row: Row) -> int:
         return self._source.size(row) or 0
 
@@ -202,17 +221,6 @@ def _is_of_host(row: Row) -> bool:
     if row.details.get("kind") == "link":
         return path.endswith(".link")
     return row.details.get("kind") == "file" and not path.endswith(".age")
-
-
-def _tie(row: Row) -> dict[str, object]:
-    """Return what ties a member to the sealed item."""
-    tie: dict[str, object] = {"items": [row.item], "sealed_sha256": row.stored.sha256}
-    if row.outcome != "captured":
-        tie["outcome"] = row.outcome
-    for key in ("redacted", "left_out", "changed"):
-        if key in row.details:
-            tie[key] = row.details[key]
-    return tie
 
 
 def _facts(row: Row) -> Facts:
