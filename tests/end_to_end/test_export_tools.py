@@ -185,6 +185,43 @@ def test_stock_tools_unpack_the_tree_whole(
         assert names == set(exported_host.NAMES)
 
 
+def test_plaso_reads_logins_log_and_journal_once_each(
+    made: Callable[[str, str], Path], tmp_path: Path
+) -> None:
+    tar, env = (
+        str(made("uac", "web01.tar")),
+        {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "LANG": "C.UTF-8"},
+    )
+    quiet = ["--quiet", "--unattended", "--status_view", "none"]
+    read = [
+        "log2timeline",
+        *quiet,
+        "--single_process",
+        "--archives",
+        "tar",
+        "--parsers",
+        "systemd_journal,utmp,text",
+    ]
+    sort = ["psort", *quiet, "-o", "json_line", "-w", "events.jsonl", "all.plaso"]
+    for name, *words in ([*read, "--storage_file", "all.plaso", tar], sort):
+        command = [str(BIN / name), *words]
+        subprocess.run(command, cwd=tmp_path, env=env, check=True, capture_output=True, timeout=200)
+    events = [json.loads(line) for line in (tmp_path / "events.jsonl").read_bytes().splitlines()]
+    place = "TAR:/[root]/var/log/"
+    counts = Counter(
+        one["display_name"].removeprefix(place)
+        for one in events
+        if one["display_name"].startswith(place)
+    )
+    assert counts == {
+        "wtmp": exported_host.LOGINS, "btmp": exported_host.FAILED, "auth.log": exported_host.LOG_LINES,
+        "journal/0123456789abcdef0123456789abcdef/system.journal": JOURNAL,
+    }  # fmt: skip
+    assert not [one for one in events if "/hozen/data/" in one["display_name"]], (
+        "nothing is read twice"
+    )
+
+
 @pytest.mark.needs("mactime")
 def test_mactime_shows_every_file_of_the_body_file(
     made: Callable[[str, str], Path], bundle: Bundle
