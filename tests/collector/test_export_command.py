@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import zipfile
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import pyrage
 import pytest
 from exporting import export
 from hypothesis import given
 from hypothesis import strategies as st
 from sealed_items import BUNDLE, STAT, Item, lines, seal
 
-from hozen_collector.export import inert
+from hozen_collector.export import inert, run
+from hozen_collector.export.kinds import KINDS
+from hozen_collector.export.source import open_source
+from hozen_hashes.errors import MismatchError
+from hozen_hashes.opened import open_bundle
+from hozen_hashes.verify import Anchors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -209,6 +218,48 @@ def test_a_directory_cannot_go_into_a_pipe_and_a_pipe_cannot_be_read_twice(bundl
     assert export(bundle, "csv", "-").returncode == 64
     ran = export(bundle.with_name("-"), "csv", "-")
     assert ran.returncode != 0
+
+
+def test_an_encrypted_bundle_gives_the_same_tree_as_the_clear_one(
+    bundle: Path, tmp_path: Path
+) -> None:
+    identity = pyrage.x25519.Identity.generate()
+    key = tmp_path / "key.txt"
+    key.write_text(f"{identity}\n", encoding="ascii")
+    sealed = bundle.with_name(bundle.name + ".age")
+    sealed.write_bytes(pyrage.encrypt(bundle.read_bytes(), [identity.to_public()]))
+    ran = export(sealed, "uac", "-", "--identity", str(key))
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout == export(bundle, "uac", "-").stdout
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in {"pcapng", "items"}])
+def test_a_file_that_changes_after_the_verification_ends_the_export_and_leaves_nothing(
+    bundle: Path, tmp_path: Path, kind: str
+) -> None:
+    with zipfile.ZipFile(bundle) as archive:
+        archive.extractall(tmp_path / "bag")
+    bag = str(tmp_path / "bag" / BUNDLE)
+    source = open_source(
+        partial(open_bundle, bag), anchors=Anchors(), at=datetime.now(UTC), unverified=False
+    )
+    for path in (tmp_path / "bag" / BUNDLE / "data").rglob("*.*"):
+        path.chmod(0o600)
+        path.write_bytes(path.read_bytes().replace(b"0", b"1"))
+    (tmp_path / "out").mkdir()
+    with pytest.raises(MismatchError):
+        run.export(source, kind, str(tmp_path / "out" / "made"), stdout=io.BytesIO())
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_damaged_items_of_an_unverified_bundle_are_named(bundle: Path, tmp_path: Path) -> None:
+    changed = damaged(bundle, tmp_path / "changed")
+    (changed / "data" / "sessions" / "000002.jsonl").unlink()
+    for kind in ("uac", "sqlite", "stix"):
+        out = tmp_path / f"out.{kind}"
+        assert export(changed, kind, out, "--unverified").returncode == 0
+        assert set(manifest(out)["source"]["damaged_items"]) >= {2}
+    assert manifest(tmp_path / "out.uac")["source"]["damaged_items"] == [2, 4]
 
 
 @given(st.text())

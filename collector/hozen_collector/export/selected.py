@@ -62,7 +62,8 @@ def write(source: Source, out: Stream, *, items: tuple[int, ...]) -> Done:
         for row in chosen
         if row.stored.path is None
     ]
-    _Pack(source, Tree(out, 0), chosen, done).write()
+    with Tree(out, 0) as tree:
+        _Pack(source, tree, chosen, done).write()
     return done
 
 

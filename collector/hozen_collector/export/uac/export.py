@@ -38,7 +38,9 @@ _NOT_FILES: Final = frozenset({"recovered"})
 
 def write(source: Source, out: Stream) -> Done:
     """Write the tar; `counts` says how many items lie where."""
-    return _Export(source, out).run()
+    export = _Export(source, out)
+    with export.tree:
+        return export.run()
 
 
 @dataclass(slots=True)
@@ -61,7 +63,7 @@ class _Export:
     def __init__(self, source: Source, out: Stream) -> None:
         self._source = source
         self._when = _moment(source)
-        self._tree = Tree(out, self._when)
+        self.tree = Tree(out, self._when)
         self._taken = Taken()
         self._view = ProcView()
         self._plan = _Plan()
@@ -89,10 +91,10 @@ class _Export:
             self._item(row, chunks, plan.names.get(row.item))
         self._added()
         for name, content in texts.members():
-            self._tree.text(name, content, change="made of records")
+            self.tree.text(name, content, change="made of records")
         self._done.notes += [*plan.notes, *self._view.notes]
-        self._tree.close(LINKS)
-        self._done.counts["members"] = self._tree.members
+        self.tree.close(LINKS)
+        self._done.counts["members"] = self.tree.members
         return self._done
 
     def _planned(self) -> _Plan:
@@ -117,11 +119,11 @@ class _Export:
         mark = b"" if self._source.verified else b"NOT VERIFIED: the bundle did not verify\n"
         said = f"hozen {__version__} (UAC-compatible layout, not produced by UAC)\n".encode()
         where = f"bundle {self._source.report.bundle_id} seal-sha256 {self._source.report.seal}\n".encode()
-        self._tree.text(b"uac.log", said + where + mark)
+        self.tree.text(b"uac.log", said + where + mark)
         about = {"format": manifest.FORMAT, "kind": "uac", "source": manifest.origin(self._source)}
-        self._tree.text(b"hozen/export.json", manifest.dumped(about))
+        self.tree.text(b"hozen/export.json", manifest.dumped(about))
         if not any((row.artifact, row.source) == bodyfile.BODYFILE for row in self._source.rows):
-            self._tree.text(b"bodyfile/bodyfile.txt", b"".join(bodyfile.of_items(self._source)))
+            self.tree.text(b"bodyfile/bodyfile.txt", b"".join(bodyfile.of_items(self._source)))
 
     def _item(self, row: Row, chunks: Iterator[bytes], name: bytes | None) -> None:
         if is_snapshot(row):
@@ -134,7 +136,7 @@ class _Export:
             self._sparse(row, chunks, name)
         else:
             self._done.counts["files"] += 1
-            self._tree.file(name, self._size(row), chunks, _facts(row), **self._tie(row))
+            self.tree.file(name, self._size(row), chunks, _facts(row), **self._tie(row))
 
     def _snapshot(self, row: Row, chunks: Iterator[bytes]) -> None:
         with _spooled(chunks) as file:
@@ -149,9 +151,9 @@ class _Export:
                 self._done.counts["kernel_files"] += 1
                 facts = Facts(mtime=entry.mtime)
                 if entry.link:
-                    self._tree.link(name, entry.data, facts, **tie)
+                    self.tree.link(name, entry.data, facts, **tie)
                 else:
-                    self._tree.text(name, entry.data, facts, **tie)
+                    self.tree.text(name, entry.data, facts, **tie)
 
     def _beside(self, row: Row, chunks: Iterator[bytes]) -> None:
         """Write an item under its sealed name; the body file and what ran and was deleted where tools look for them."""
@@ -167,12 +169,12 @@ class _Export:
             place = b"live_response/process/proc/%d/recovered_exe" % int(str(process.get("pid")))
             name = place if self._taken.add(place) else name
         self._done.counts["beside"] += 1
-        self._tree.file(name, self._size(row), chunks, Facts(mtime=self._when), **self._tie(row))
+        self.tree.file(name, self._size(row), chunks, Facts(mtime=self._when), **self._tie(row))
 
     def _link(self, row: Row, chunks: Iterator[bytes], name: bytes) -> None:
         target = b"".join(chunks)[:4096]
         self._done.counts["links"] += 1
-        self._tree.link(name, target, _facts(row), **self._tie(row))
+        self.tree.link(name, target, _facts(row), **self._tie(row))
 
     def _sparse(self, row: Row, chunks: Iterator[bytes], name: bytes) -> None:
         size = row.details.get("logical_size")
@@ -185,13 +187,13 @@ class _Export:
             return
         self._done.counts["files"] += 1
         tie = {**self._tie(row), "change": "holes filled"}
-        self._tree.file(name, logical, sparse.expanded(chunks, logical), _facts(row), **tie)
+        self.tree.file(name, logical, sparse.expanded(chunks, logical), _facts(row), **tie)
 
     def _added(self) -> None:
         for name, content, why in self._view.added(self._boot()):
             if self._taken.add(name):
                 self._done.counts["added"] += 1
-                self._tree.text(name, content, change="added", repair=why)
+                self.tree.text(name, content, change="added", repair=why)
 
     def _boot(self) -> tuple[int, int]:
         uptime = str(self._source.part("host").get("uptime_seconds") or "0").partition(".")[0]

@@ -7,7 +7,7 @@ import tarfile
 from dataclasses import dataclass
 from hashlib import sha256
 from tempfile import SpooledTemporaryFile
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Self
 
 from hozen_collector.export.uac.names import parents
 from hozen_hashes.errors import MismatchError
@@ -57,6 +57,13 @@ class Tree:
         self._directories: set[bytes] = set()
         self._list: BinaryIO = SpooledTemporaryFile(_SPOOL)  # type: ignore[assignment]  # noqa: SIM115
         self.members = 0
+
+    def __enter__(self) -> Self:
+        """Return the tree; after the block nothing of it is open, whole or not."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._list.close()
 
     def file(
         self,
